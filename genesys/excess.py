@@ -1,0 +1,129 @@
+"""Does a version fail more often than its flow may, and is that neither chance nor over?
+
+The same test as the shipped rules (`alert_rules/rollback.rules.yml`), for those
+who read Genesys Cloud themselves. A version is convicted by a window when
+
+- its ratio is above the flow's threshold (policy),
+- its errors are more than chance makes of the flow's earlier ratio `b`:
+  errors - b*volume > z*sqrt(b*(1-b)*volume) + c (certainty),
+- at least three buckets of the window were above the threshold themselves, and
+- no shorter window with some volume acquits it (a burst that healed).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from genesys.evidence import WINDOWS, Tally, breach_minutes, total, window_of
+
+ACCUSING_WINDOWS = ("5m", "15m", "60m")  # 1m and 2m cannot hold three breached minutes: they can only acquit
+
+THRESHOLD_CAP = 0.9  # above 1 no ratio could ever breach it, and the flow would be blind without a word
+BASELINE_FACTOR = 3.0  # a flow is accused at three times its own earlier ratio, if that is above the configured threshold
+
+
+@dataclass(frozen=True, slots=True)
+class ExcessLimits:
+    """Constants of the test, as in the rules; `z` and `c` come from the simulations in the design."""
+
+    z: float = 4.5
+    c: float = 3.0
+    baseline_floor_ratio: float = 0.01  # with 0 errors before, one error would be infinitely significant
+    acquitting_volume: int = 10
+    breach_minutes: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFinding:
+    """One window of one version: what was counted, and whether it accuses or acquits."""
+
+    window: str
+    errors: int
+    volume: int
+    breach_minutes: int
+    strength: float  # errors beyond what chance explains; above 0 is significant
+    accuses: bool
+    acquits: bool
+
+    @property
+    def ratio(self) -> float | None:
+        return self.errors / self.volume if self.volume else None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The verdict over all windows; `convicted_by` is the strongest window that nothing acquits."""
+
+    windows: tuple[WindowFinding, ...]
+    convicted_by: WindowFinding | None
+    acquitted_by: WindowFinding | None
+
+
+def threshold_for(configured_ratio: float, baseline_ratio: float | None) -> float:
+    """What a flow's ratio is compared with: the configured threshold or a multiple of its own earlier ratio."""
+    return min(THRESHOLD_CAP, max(configured_ratio, BASELINE_FACTOR * (baseline_ratio or 0.0)))
+
+
+def chance_ratio(baseline_ratio: float | None, threshold_ratio: float, limits: ExcessLimits) -> float:
+    """The ratio that chance is measured from.
+
+    A flow whose earlier ratio is unknown has to exceed the threshold itself
+    beyond chance: the worse of the two assumptions for an accusation.
+    """
+    if baseline_ratio is None:
+        return threshold_ratio
+    return min(THRESHOLD_CAP, max(limits.baseline_floor_ratio, baseline_ratio))
+
+
+def find_excess(
+    tallies: Mapping[int, Tally],
+    *,
+    end: int,
+    bucket_s: int,
+    threshold_ratio: float,
+    baseline_ratio: float | None,
+    limits: ExcessLimits | None = None,
+) -> Finding:
+    """Judge one version by its tallies (bucket start → tally) up to `end`, the end of the newest settled bucket."""
+    limits = limits or ExcessLimits()
+    base = chance_ratio(baseline_ratio, threshold_ratio, limits)
+    windows = tuple(
+        _judge(
+            label,
+            tuple(window_of(tallies, end=end, bucket_s=bucket_s, buckets=buckets).values()),
+            threshold_ratio,
+            base,
+            limits,
+        )
+        for label, buckets in WINDOWS.items()
+    )
+    convicted: WindowFinding | None = None
+    acquitted: WindowFinding | None = None
+    for position, finding in enumerate(windows):
+        if not finding.accuses:
+            continue
+        acquitting = next((shorter for shorter in windows[:position] if shorter.acquits), None)
+        if acquitting is not None:
+            acquitted = acquitted or acquitting
+        elif convicted is None or finding.strength > convicted.strength:
+            convicted = finding
+    return Finding(windows, convicted, acquitted)
+
+
+def _judge(
+    label: str, tallies: tuple[Tally, ...], threshold: float, base: float, limits: ExcessLimits
+) -> WindowFinding:
+    tally = total(tallies)
+    breached = breach_minutes(tallies, threshold)
+    chance = limits.z * math.sqrt(base * (1 - base) * tally.volume) + limits.c
+    strength = tally.errors - base * tally.volume - chance
+    above = tally.errors > threshold * tally.volume
+    return WindowFinding(
+        window=label,
+        errors=tally.errors,
+        volume=tally.volume,
+        breach_minutes=breached,
+        strength=strength,
+        accuses=label in ACCUSING_WINDOWS and above and strength > 0 and breached >= limits.breach_minutes,
+        acquits=not above and tally.volume >= limits.acquitting_volume,
+    )
