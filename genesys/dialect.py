@@ -41,9 +41,7 @@ class GenesysCloud(Protocol):
     def rate_limit(self) -> RateLimit | None:
         """None until Genesys Cloud has sent the headers; their absence is normal."""
 
-    def evidence(
-        self, start: int, end: int, *, bucket_s: int, flow_ids: Sequence[str] = ()
-    ) -> Evidence:
+    def evidence(self, start: int, end: int, *, bucket_s: int, flow_ids: Sequence[str] = ()) -> Evidence:
         """Outcomes of all flows (or of `flow_ids`) in [start, end), both Unix seconds on a bucket's edge."""
 
     def conversations(self, start: int, end: int, *, bucket_s: int) -> Mapping[int, tuple[int, int]]:

@@ -2,13 +2,15 @@
 
 GenesysError
 ├── Throttled     429: wait `retry_after_s`, then the same call may succeed; it had no effect
-├── Unavailable   no answer, a broken answer or 5xx: reading may be repeated; a write must be read back first
+├── Unavailable   no answer, a broken one, 3xx, 408, 5xx: a read may be repeated; a write must be read back first
 ├── NotAllowed    401/403: credentials or permissions; retrying cannot help
 ├── Gone          404/410: what was asked for does not exist (any more)
 └── Refused       any other status: the call is wrong as it stands, and had no effect
 """
 
 from dataclasses import dataclass
+
+THROTTLED_S = 60.0  # Genesys Cloud counts per minute: a fresh minute when it names no time
 
 
 @dataclass(eq=False)
@@ -37,7 +39,7 @@ class GenesysError(Exception):
 class Throttled(GenesysError):
     """Genesys Cloud's rate limit is used up; the call had no effect and may be repeated after `retry_after_s`."""
 
-    retry_after_s: float = 60.0  # Genesys Cloud counts per minute: a fresh minute when it names no time
+    retry_after_s: float = THROTTLED_S
 
 
 @dataclass(eq=False)

@@ -19,7 +19,9 @@ from genesys.evidence import WINDOWS, Tally, breach_minutes, total, window_of
 ACCUSING_WINDOWS = ("5m", "15m", "60m")  # 1m and 2m cannot hold three breached minutes: they can only acquit
 
 THRESHOLD_CAP = 0.9  # above 1 no ratio could ever breach it, and the flow would be blind without a word
-BASELINE_FACTOR = 3.0  # a flow is accused at three times its own earlier ratio, if that is above the configured threshold
+BASELINE_FACTOR = (
+    3.0  # times the flow's own earlier ratio: swings of a back end stay below it (simulations in the design)
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,41 @@
+# make demo   the main job, end to end, in front of your eyes
+# make test   every test; needs nothing but Python 3.11 or newer, and Debian's packages if a tool is not on PATH
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(BIN)/.ready .tools/.ready ## a bad version, noticed and rolled back (SCENARIO=name, REAL=1 for real time)
+	@$(BIN)/python -m demo $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(REAL),--real)
+
+test: $(BIN)/.ready .tools/.ready ## all tests (ARGS="-k word" for some of them)
+	$(BIN)/python -m pytest $(ARGS)
+
+lock: ## write requirements.lock anew from pyproject.toml
+	$(PYTHON) -m venv .lock-venv
+	.lock-venv/bin/pip install --quiet uv
+	.lock-venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+		--all-extras --group dev pyproject.toml --output-file requirements.lock
+	rm -rf .lock-venv
+
+clean: ## remove everything that make has set up
+	rm -rf $(VENV) .tools .demo dist
+
+# The lock has every package with its hashes; the project itself is linked, so that its commands exist.
+$(BIN)/.ready: requirements.lock pyproject.toml
+	@echo "setting up $(VENV) (a minute, once)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; PYTHON=python3.12 make ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian and Ubuntu install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.tools/.ready: dev/install-tools
+	@dev/install-tools
+	@touch $@

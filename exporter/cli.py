@@ -1,0 +1,153 @@
+"""`genesys-exporter`: reads two configuration files, wires everything together, serves until it is told to stop."""
+
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import click
+
+from exporter.baselines import BaselineKeeper
+from exporter.config import ExporterConfig, disagreements
+from exporter.page import Board
+from exporter.poller import Poller
+from exporter.process import ProcessMetrics
+from exporter.reader import OrganizationReader
+from exporter.web import Server, application, bind
+from genesys.log import LEVELS, configure, event
+from genesys.organizations import Organization, Organizations, open_organization
+from genesys.settings import SettingsError, SettingsT, load
+
+log = logging.getLogger(__name__)
+
+EXIT_UNUSABLE_CONFIGURATION = 2
+STOP_WITHIN_S = 2.0  # a poll that ends in this time closes its connections itself
+
+EXISTING_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--organizations",
+    "organizations_file",
+    type=EXISTING_FILE,
+    required=True,
+    help="organizations.yml: which Genesys Cloud organizations there are, and how each is reached.",
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=EXISTING_FILE,
+    required=True,
+    help="exporter.yml: where to listen, how often to poll, which threshold applies to which flow.",
+)
+@click.option("--check-config", is_flag=True, help="Only check both files: exit 0, or 2 and everything that is wrong.")
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+def main(organizations_file: Path, config_file: Path, check_config: bool, log_level: str) -> None:
+    """Publish each Genesys Cloud flow's errors and volume to Prometheus.
+
+    Polls every organization once a minute in the background and serves the last
+    finished poll under /metrics; a scrape never calls Genesys Cloud.
+
+    \b
+    Example:
+      genesys-exporter --organizations organizations.yml --config exporter.yml --check-config
+      genesys-exporter --organizations organizations.yml --config exporter.yml
+      curl http://127.0.0.1:9742/metrics
+    """
+    try:
+        organizations, config = _load(organizations_file, config_file)
+    except SettingsError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_UNUSABLE_CONFIGURATION)
+    if check_config:
+        click.echo(_summary(organizations, config))
+        return
+    configure(log_level, "exporter", "genesys")
+    run(organizations, config)
+
+
+def _load(organizations_file: Path, config_file: Path) -> tuple[Organizations, ExporterConfig]:
+    """Both files. Raises `SettingsError` with the problems of both."""
+    organizations, config = _try(organizations_file, Organizations), _try(config_file, ExporterConfig)
+    if isinstance(organizations, SettingsError) or isinstance(config, SettingsError):
+        failed = [each for each in (organizations, config) if isinstance(each, SettingsError)]
+        raise SettingsError(tuple(problem for each in failed for problem in each.problems))
+    if problems := disagreements(config, organizations, config_file):
+        raise SettingsError(tuple(problems))
+    return organizations, config
+
+
+def _try(path: Path, model: type[SettingsT]) -> SettingsT | SettingsError:
+    try:
+        return load(path, model)
+    except SettingsError as error:
+        return error
+
+
+def _summary(organizations: Organizations, config: ExporterConfig) -> str:
+    names = ", ".join(organization.name for organization in organizations.organizations)
+    return (
+        f"configuration is fine: organizations {names}; {len(config.flows)} flow selectors; "
+        f"polls every {config.poll_interval_s:g} s; listens on {config.listen}"
+    )
+
+
+def run(organizations: Organizations, config: ExporterConfig) -> None:
+    """Poll and serve until SIGTERM or SIGINT; exits with 1 when the listen address cannot be had."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    process = ProcessMetrics()
+    names = [organization.name for organization in organizations.organizations]
+    board = Board(names, process, stale_after_s=config.stale_after_s, clock=time.time)
+    server = _bind(config, board)
+    pollers = [
+        _started(f"poll-{organization.name}", partial(_poll, organization, config, board, process, stop))
+        for organization in organizations.organizations
+    ]
+    _started("serve", server.serve_forever)
+    event(log, logging.INFO, "listening", address=server.address, organizations=len(names))
+    stop.wait()
+    event(log, logging.INFO, "stopping")
+    server.shutdown()
+    server.server_close()
+    for poller in pollers:
+        poller.join(STOP_WITHIN_S / len(pollers))
+
+
+def _bind(config: ExporterConfig, board: Board) -> Server:
+    try:
+        return bind(config.listen, application(board))
+    except OSError as error:
+        cure = "stop what listens there, or change `listen` in exporter.yml"
+        event(log, logging.ERROR, "cannot_listen", address=config.listen, error=error.strerror or error, cure=cure)
+        sys.exit(1)
+
+
+def _poll(
+    organization: Organization, config: ExporterConfig, board: Board, process: ProcessMetrics, stop: threading.Event
+) -> None:
+    """The work of one organization's thread, until `stop` is set."""
+    org, analytics = organization.name, organization.analytics
+    with closing(open_organization(organization, observe=process.observer(org))) as cloud:
+        reader = OrganizationReader(org, cloud, analytics, tell_revisions=partial(process.add_revisions, org))
+        baselines = BaselineKeeper(org, cloud, analytics, interval_s=config.baseline_interval_s)
+        poller = Poller(org, cloud, reader, baselines, config=config, board=board)
+        poller.run(clock=time.time, wait=stop.wait)
+
+
+def _started(name: str, work: Callable[[], None]) -> threading.Thread:
+    # A daemon: a poll that waits for an answer must not keep the process from ending; it writes nothing anywhere.
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""`organizations.yml`: which Genesys Cloud organizations there are, and how each is reached.
+
+Both programs read the same schema; `open_organization` is the one door to an
+organization and the only place that knows which dialects there are.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from types import MappingProxyType
+from typing import Annotated, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from genesys.dialect import GenesysCloud, Observer
+from genesys.platform import open_platform
+from genesys.settings import Seconds, Secret, Settings, TextOrSource, WholeSeconds
+
+
+class Endpoints(NamedTuple):
+    """Base URLs of an organization, without a slash at the end."""
+
+    api_url: str
+    login_url: str
+
+
+_DOMAINS = (
+    "mypurecloud.com",
+    "use2.us-gov-pure.cloud",
+    "usw2.pure.cloud",
+    "cac1.pure.cloud",
+    "sae1.pure.cloud",
+    "mxc1.pure.cloud",
+    "mypurecloud.ie",
+    "euw2.pure.cloud",
+    "mypurecloud.de",
+    "euc2.pure.cloud",
+    "edee1.eusc-pure.cloud",
+    "mypurecloud.jp",
+    "apne2.pure.cloud",
+    "apne3.pure.cloud",
+    "aps1.pure.cloud",
+    "apse1.pure.cloud",
+    "mypurecloud.com.au",
+    "mec1.pure.cloud",
+)
+
+REGIONS: Mapping[str, Endpoints] = MappingProxyType(
+    {domain: Endpoints(f"https://api.{domain}", f"https://login.{domain}") for domain in _DOMAINS}
+)
+
+
+def _known_region(region: str) -> str:
+    if region not in REGIONS:
+        raise ValueError(f"unknown region; known are {', '.join(REGIONS)}; for any other give api_url and login_url")
+    return region
+
+
+def _base_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+        raise ValueError("must be a URL like https://api.mypurecloud.ie")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("must be a URL without path, query and fragment, like https://api.mypurecloud.ie")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise ValueError("must begin with https://; http:// would send the secret in the clear")
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+Region = Annotated[str, AfterValidator(_known_region)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+# Part of paths and labels as it stands.
+OrganizationName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+
+
+class Credentials(Settings):
+    """An OAuth client of the grant type client credentials."""
+
+    client_id: TextOrSource
+    client_secret: Secret
+
+
+class Analytics(Settings):
+    """How Genesys Cloud's figures are asked for: lengths in seconds."""
+
+    bucket_s: WholeSeconds = 60
+    settle_s: Annotated[float, Field(strict=True, ge=0)] = 60.0  # newest stretch that is still changing: left out
+    history_bucket_s: WholeSeconds = 3600
+    history_s: WholeSeconds = 604800  # a week: contact centres live by the weekday
+
+    @model_validator(mode="after")
+    def _buckets_fit(self) -> Self:
+        wrong = [
+            f"{longer} must be a multiple of {shorter}"
+            for longer, length, shorter, part in (
+                ("history_bucket_s", self.history_bucket_s, "bucket_s", self.bucket_s),
+                ("history_s", self.history_s, "history_bucket_s", self.history_bucket_s),
+            )
+            if length % part
+        ]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    def settled_end(self, now: float) -> int:
+        """End of the newest bucket whose figures have settled at `now`."""
+        return int((now - self.settle_s) // self.bucket_s) * self.bucket_s
+
+    def history_end(self, now: float) -> int:
+        """End of the newest history bucket whose figures have settled at `now`."""
+        return int((now - self.settle_s) // self.history_bucket_s) * self.history_bucket_s
+
+
+class Organization(Settings):
+    """One organization: `name` is the label `org`."""
+
+    name: OrganizationName
+    region: Region | None = None
+    api_url: BaseUrl | None = None
+    login_url: BaseUrl | None = None
+    dialect: Literal["platform"] = "platform"
+    credentials: Credentials
+    timeout_s: Seconds = 10.0  # one call
+    deadline_s: Seconds = 30.0  # one read with all its pages and repetitions; shorter than a poll
+    analytics: Analytics = Analytics()
+
+    @model_validator(mode="after")
+    def _is_reachable(self) -> Self:
+        urls = (self.api_url is not None, self.login_url is not None)
+        if (self.region is not None) == any(urls) or any(urls) != all(urls):
+            raise ValueError("give either region, or both api_url and login_url")
+        if self.deadline_s < self.timeout_s:
+            raise ValueError(
+                f"deadline_s ({self.deadline_s:g}) must not be shorter than timeout_s ({self.timeout_s:g})"
+            )
+        return self
+
+    @property
+    def endpoints(self) -> Endpoints:
+        if self.api_url is not None and self.login_url is not None:
+            return Endpoints(self.api_url, self.login_url)
+        return REGIONS[self.region or ""]
+
+
+class Organizations(Settings):
+    """The whole of `organizations.yml`."""
+
+    organizations: Annotated[tuple[Organization, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [organization.name for organization in self.organizations]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"organizations: the name {', '.join(twice)} is given twice; names must be unique")
+        return self
+
+
+def open_organization(settings: Organization, *, observe: Observer | None = None) -> GenesysCloud:
+    """Connect to an organization in its dialect; nothing is sent before the first call. Close it when done."""
+    return open_platform(
+        api_url=settings.endpoints.api_url,
+        login_url=settings.endpoints.login_url,
+        client_id=settings.credentials.client_id,
+        client_secret=settings.credentials.client_secret.get_secret_value(),
+        timeout_s=settings.timeout_s,
+        deadline_s=settings.deadline_s,
+        observe=observe,
+    )

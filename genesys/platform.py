@@ -1,0 +1,208 @@
+"""Dialect `platform`: the real Platform API v2 of Genesys Cloud.
+
+Owns what is asked for and how answers become our types. An answer that does not
+look as documented is `Unavailable`, never a guess: half an answer is none.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import quote
+
+from genesys.access import Access, Session
+from genesys.aggregates import Query, Row, iso
+from genesys.answers import Answer
+from genesys.dialect import Observer, RateLimit
+from genesys.errors import Refused
+from genesys.evidence import Evidence, Outcomes
+from genesys.flows import Flow, FlowVersion, Operation
+from genesys.http import Connection, Request
+
+FLOWS_PAGE_SIZE = 500  # used in production by others; the API documents no limit
+VERSIONS_PAGE_SIZE = 100
+FLOW_IDS_PER_QUERY = 100
+
+STARTED = "nFlow"  # counted when a flow starts
+ENDED = "tFlow"  # counted when it ends: only then its exit reason is known
+CONVERSATIONS = "nConversations"  # new, and not known everywhere yet
+OFFERED = "nOffered"  # the next best, known for long
+DEBUG_VERSION = "debug"  # test calls of the Architect editor
+
+
+def open_platform(
+    *,
+    api_url: str,
+    login_url: str,
+    client_id: str,
+    client_secret: str,
+    timeout_s: float,
+    deadline_s: float,
+    observe: Observer | None = None,
+    connection: Connection | None = None,
+) -> "Platform":
+    """One organization behind these URLs; nothing is sent before the first call."""
+    connection = connection or Connection(observe=observe)
+    access = Access(connection, login_url=login_url, client_id=client_id, client_secret=client_secret)
+    return Platform(Session(connection, access, timeout_s=timeout_s, deadline_s=deadline_s), api_url=api_url)
+
+
+class Platform:
+    """`genesys.dialect.GenesysCloud` in the dialect `platform`; what may be counted on is written there."""
+
+    def __init__(self, session: Session, *, api_url: str) -> None:
+        self._session = session
+        self._api = f"{api_url}/api/v2"
+        self._volume_metric = CONVERSATIONS
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        return self._session.connection.rate_limit
+
+    def close(self) -> None:
+        self._session.connection.close()
+
+    def evidence(self, start: int, end: int, *, bucket_s: int, flow_ids: Sequence[str] = ()) -> Evidence:
+        deadline = self._session.deadline()
+        found: dict[tuple[str, str], dict[int, Outcomes]] = {}
+        for chunk in _chunks(flow_ids, FLOW_IDS_PER_QUERY):
+            # Two queries, because it is not documented whether what has just started is counted without an exit reason.
+            for metric, group_by in ((ENDED, ("exitReason",)), (STARTED, ())):
+                query = Query(start, end, bucket_s, [metric], ["flowId", "flowVersion", *group_by], chunk)
+                for group, bucket, counts in self._rows("flows", query, deadline):
+                    _count(found, group, bucket, counts)
+        return Evidence(start, end, bucket_s, found)
+
+    def conversations(self, start: int, end: int, *, bucket_s: int) -> Mapping[int, tuple[int, int]]:
+        deadline = self._session.deadline()
+        try:
+            return self._conversations(start, end, bucket_s, self._volume_metric, deadline)
+        except Refused as error:
+            if error.status != 400 or self._volume_metric == OFFERED:
+                raise
+        found = self._conversations(start, end, bucket_s, OFFERED, deadline)
+        self._volume_metric = OFFERED
+        return found
+
+    def flows(self, *, published_after: float | None = None) -> list[Flow]:
+        params = {} if published_after is None else {"publishedAfter": iso(published_after)}
+        # By id: a flow that is created while the pages are turned moves others to the next page.
+        found = {flow.id: flow for flow in map(_flow, self._pages("flows", "flows", FLOWS_PAGE_SIZE, params))}
+        return [flow for flow in found.values() if not flow.deleted]
+
+    def flow(self, flow_id: str) -> Flow:
+        endpoint = "flows/{id}"
+        request = Request("GET", f"{self._api}/flows/{_part(flow_id)}", endpoint, params={"deleted": "true"})
+        return _flow(Answer(endpoint, self._session.read(request, deadline=self._session.deadline())))
+
+    def versions(self, flow_id: str) -> list[FlowVersion]:
+        pages = self._pages(f"flows/{_part(flow_id)}/versions", "flows/{id}/versions", VERSIONS_PAGE_SIZE, {})
+        return list({version.id: version for version in map(_flow_version, pages)}.values())
+
+    def publish(self, flow_id: str, version: str) -> Operation:
+        endpoint = "flows/actions/publish"
+        params = {"flow": flow_id, "version": version}
+        answer = self._session.write(Request("POST", f"{self._api}/{endpoint}", endpoint, params=params))
+        return _operation(Answer(endpoint, answer))
+
+    def _conversations(
+        self, start: int, end: int, bucket_s: int, volume_metric: str, deadline: float
+    ) -> dict[int, tuple[int, int]]:
+        query = Query(start, end, bucket_s, ["nError", volume_metric])
+        found: dict[int, tuple[int, int]] = {}
+        for _, bucket, counts in self._rows("conversations", query, deadline):
+            errors, volume = found.get(bucket, (0, 0))
+            found[bucket] = (errors + counts.get("nError", 0), volume + counts.get(volume_metric, 0))
+        return found
+
+    def _rows(self, subject: str, query: Query, deadline: float) -> Iterator[Row]:
+        endpoint = f"analytics/{subject}/aggregates/query"
+        request = Request("POST", f"{self._api}/{endpoint}", endpoint, json=query.body())
+        return query.rows(endpoint, self._session.read(request, deadline=deadline))
+
+    def _pages(self, path: str, endpoint: str, size: int, params: Mapping[str, str]) -> Iterator[Answer]:
+        """The entities of all pages."""
+        deadline = self._session.deadline()
+        number, count = 1, 1
+        while number <= count:
+            paging: dict[str, str | int] = {**params, "pageSize": size, "pageNumber": number}
+            request = Request("GET", f"{self._api}/{path}", endpoint, params=paging)
+            page = Answer(endpoint, self._session.read(request, deadline=deadline))
+            yield from page.items("entities")
+            count = page.count("pageCount")
+            number += 1
+
+
+def _chunks(flow_ids: Sequence[str], size: int) -> list[tuple[str, ...]]:
+    """One empty chunk without flow ids: it asks for all flows."""
+    unique = tuple(dict.fromkeys(flow_ids))
+    return [unique[first : first + size] for first in range(0, len(unique), size)] or [()]
+
+
+def _count(
+    found: dict[tuple[str, str], dict[int, Outcomes]],
+    group: Mapping[str, str],
+    bucket: int,
+    counts: Mapping[str, int],
+) -> None:
+    """Add one row to what was found; what belongs to no version accuses none."""
+    flow_id, version = group.get("flowId"), group.get("flowVersion")
+    if not flow_id or not version or version == DEBUG_VERSION:
+        return
+    buckets = found.setdefault((flow_id, version), {})
+    before = buckets.get(bucket, Outcomes())
+    exits = dict(before.exits)
+    if ENDED in counts:
+        reason = group.get("exitReason") or "UNKNOWN"  # an end without a reason is an end all the same
+        exits[reason] = exits.get(reason, 0) + counts[ENDED]
+    buckets[bucket] = Outcomes(before.entries + counts.get(STARTED, 0), exits)
+
+
+def _part(text: str) -> str:
+    """A foreign id as one part of a path, and never more."""
+    return quote(text, safe="")
+
+
+def _flow(answer: Answer) -> Flow:
+    division = answer.optional_object("division")
+    live = answer.optional_object("publishedVersion")
+    operation = answer.optional_object("currentOperation")
+    return Flow(
+        id=answer.text("id"),
+        name=answer.text("name"),
+        type=answer.text("type").lower(),
+        division_id=(division and division.optional_text("id")) or "",
+        division_name=(division and division.optional_text("name")) or "",
+        active=answer.flag("active"),
+        deleted=answer.flag("deleted"),
+        live_version=live.text("id") if live else None,
+        live_published_at=live.optional_moment("datePublished") if live else None,
+        published_by=_who(answer, "publishedBy") or (_who(live, "createdBy", "createdByClient") if live else None),
+        locked_by=_who(answer, "lockedUser", "lockedClient"),
+        operation=_operation(operation) if operation else None,
+    )
+
+
+def _flow_version(answer: Answer) -> FlowVersion:
+    return FlowVersion(
+        id=answer.text("id"),
+        debug=answer.optional_flag("debug"),
+        published_at=answer.optional_moment("datePublished"),
+        published_until=answer.optional_moment("datePublishedEnd"),
+        published_by=_who(answer, "createdBy", "createdByClient"),
+    )
+
+
+def _operation(answer: Answer) -> Operation:
+    details = (detail.optional_text("errorCode") or "" for detail in answer.items("errorDetails"))
+    told = (answer.optional_text("errorCode") or "", answer.optional_text("errorMessage") or "", *details)
+    return Operation(
+        id=answer.text("id"),
+        complete=answer.flag("complete"),
+        action=answer.optional_text("actionName"),
+        status=answer.optional_text("actionStatus"),
+        error=" ".join(" ".join(part for part in told if part).split()) or None,
+    )
+
+
+def _who(answer: Answer, *keys: str) -> str | None:
+    """Name of a user or OAuth client, else its id; an object that tells neither is somebody all the same."""
+    people = (answer.optional_object(key) for key in keys)
+    return next((who.optional_text("name") or who.optional_text("id") or "unknown" for who in people if who), None)

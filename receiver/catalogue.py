@@ -1,0 +1,172 @@
+"""The catalogue: every metric of the receiver with its type, labels and HELP text.
+
+Rules, dashboards and the README are compared with it. A changed name, label or
+label value is a breaking change. Nothing here holds a value.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+_SUM = "Counted by this process: aggregate with sum."
+_MAX = "Read from the shared database at most every 5 s; every receiver says the same: aggregate with max."
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric as Prometheus sees it; `name` is the name in queries (a counter's ends in `_total`)."""
+
+    name: str
+    type: Literal["gauge", "counter", "histogram"]
+    labels: tuple[str, ...]
+    help: str
+
+
+ALERTS_RECEIVED = Metric(
+    "genesys_rollback_alerts_received_total",
+    "counter",
+    ("outcome",),
+    f"Alerts that were stored or known already, and requests that were rejected (the other outcomes). {_SUM}",
+)
+DECISIONS = Metric(
+    "genesys_rollback_decisions_total",
+    "counter",
+    ("verdict",),
+    f"Decisions that were recorded; an alert's is recorded when it changes. {_SUM}",
+)
+ATTEMPTS = Metric(
+    "genesys_rollback_attempts_total",
+    "counter",
+    ("state",),
+    f"Rollbacks that reached an end, by their terminal state. {_SUM}",
+)
+DURATION = Metric(
+    "genesys_rollback_duration_seconds",
+    "histogram",
+    (),
+    f"From planning a rollback to its end, whatever the end, verification included. {_SUM}",
+)
+STEP_DURATION = Metric(
+    "genesys_rollback_step_duration_seconds",
+    "histogram",
+    ("step",),
+    "Parts of a rollback. confirm: from the first permit to publish until the target was read back as live; verify: "
+    f"from there to the verdict over the target. {_SUM}",
+)
+NOTIFICATIONS = Metric(
+    "genesys_rollback_notifications_total",
+    "counter",
+    ("sink", "result"),
+    f"Tries to deliver a notification; one that failed is tried again. {_SUM}",
+)
+CREDENTIALS_READY = Metric(
+    "genesys_rollback_credentials_ready",
+    "gauge",
+    ("org",),
+    "1 if Genesys Cloud accepted the OAuth client at this process's last call, 0 if it refused it; absent before the "
+    "first. By process.",
+)
+WORKER_LAST_TICK = Metric(
+    "genesys_rollback_worker_last_tick_timestamp_seconds",
+    "gauge",
+    ("org",),
+    "Unix time at which this process's worker last finished a round for the organization. By process.",
+)
+LOCKOUT_ACTIVE = Metric(
+    "genesys_rollback_lockout_active",
+    "gauge",
+    ("org", "flow_id"),
+    "1 while no rollback of the flow may start because one has started lately, of the flow or within `lockout_scope`; "
+    f"for flows that have been rolled back before. {_MAX}",
+)
+PAUSED = Metric(
+    "genesys_rollback_paused",
+    "gauge",
+    ("org",),
+    f"1 while the organization, or every organization, is paused. {_MAX}",
+)
+LAST_TIMESTAMP = Metric(
+    "genesys_rollback_last_timestamp_seconds",
+    "gauge",
+    ("org", "flow_id"),
+    "Unix time at which the newest rollback of the flow started: its first permit to publish, or its planning as long "
+    f"as it has none. Observed ones are left out. {_MAX}",
+)
+MAINTENANCE_ACTIVE = Metric(
+    "genesys_rollback_maintenance_active",
+    "gauge",
+    ("org", "flow_id"),
+    f"1 for each flow that an active maintenance window names; absent otherwise. {_MAX}",
+)
+ORG_MAINTENANCE_ACTIVE = Metric(
+    "genesys_rollback_org_maintenance_active",
+    "gauge",
+    ("org",),
+    f"1 while a maintenance window for the whole organization is active. {_MAX}",
+)
+LEASE_HELD = Metric(
+    "genesys_rollback_lease_held",
+    "gauge",
+    ("org",),
+    f"1 while a receiver holds the lease under which the organization's flows are written. {_MAX}",
+)
+OUTBOX_PENDING = Metric(
+    "genesys_rollback_outbox_pending",
+    "gauge",
+    ("sink",),
+    f"Notifications that wait for delivery to the sink. {_MAX}",
+)
+OUTBOX_OLDEST_AGE = Metric(
+    "genesys_rollback_outbox_oldest_age_seconds",
+    "gauge",
+    ("sink",),
+    f"Age of the oldest notification that waits for delivery to the sink; 0 when none does. {_MAX}",
+)
+LAST_DECISION = Metric(
+    "genesys_rollback_last_decision_timestamp_seconds",
+    "gauge",
+    ("org", "flow_id", "verdict"),
+    f"Unix time of the newest decision with this verdict over an alert of the flow. {_MAX}",
+)
+ATTEMPT_STATE = Metric(
+    "genesys_rollback_attempt_state",
+    "gauge",
+    ("org", "flow_id", "state"),
+    f"1 for the state of the flow's newest rollback, 0 for every other state. Observed ones are left out. {_MAX}",
+)
+STORE_UP = Metric(
+    "genesys_rollback_store_up",
+    "gauge",
+    (),
+    "1 if this process could read the database, 0 if not: then it takes no alerts, rolls nothing back, and every "
+    "metric that is read from the database is absent. By process.",
+)
+
+PROCESS_METRICS = (
+    ALERTS_RECEIVED,
+    DECISIONS,
+    ATTEMPTS,
+    DURATION,
+    STEP_DURATION,
+    NOTIFICATIONS,
+    CREDENTIALS_READY,
+    WORKER_LAST_TICK,
+)
+"""What this process counts while it lives."""
+
+SHARED_METRICS = (
+    LOCKOUT_ACTIVE,
+    PAUSED,
+    LAST_TIMESTAMP,
+    MAINTENANCE_ACTIVE,
+    ORG_MAINTENANCE_ACTIVE,
+    LEASE_HELD,
+    OUTBOX_PENDING,
+    OUTBOX_OLDEST_AGE,
+    LAST_DECISION,
+    ATTEMPT_STATE,
+)
+"""What is read from the database; absent without it."""
+
+CATALOGUE: Mapping[str, Metric] = {metric.name: metric for metric in (*PROCESS_METRICS, *SHARED_METRICS, STORE_UP)}
+"""Every metric by its name."""

@@ -1,0 +1,111 @@
+"""`rollback-receiver`: the command line, and the one place where the program is wired together."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from gunicorn.app.base import BaseApplication
+
+from genesys import log
+from genesys.organizations import Organizations
+from genesys.settings import SettingsError, load
+from receiver.config import ReceiverSettings
+from receiver.process import Process
+from receiver.store.database import SchemaMismatch, Store, StoreUnavailable
+
+STOP_WITHIN_S = 20.0  # a publish under way gets its answer, so that nobody has to find out by reading
+
+_path = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="genesys-rollback-bridge")
+def main() -> None:
+    """Take Alertmanager's alerts about Genesys Cloud flows and roll failing versions back."""
+
+
+@main.command()
+@click.option("--organizations", type=_path, required=True, help="Which Genesys Cloud organizations there are.")
+@click.option("--config", type=_path, required=True, help="What the receiver may do, for which flows.")
+@click.option("--check-config", is_flag=True, help="Only check both files: exit 0, or 2 with every problem.")
+@click.option("--log-level", type=click.Choice(log.LEVELS), default="info", show_default=True)
+def serve(organizations: Path, config: Path, check_config: bool, log_level: str) -> None:
+    """Serve the webhook and the API, and work on open alerts.
+
+    Example: rollback-receiver serve --organizations organizations.yml --config receiver.yml
+
+    The database is brought to this release's schema first. SIGTERM ends the
+    receiver; a rollback under way is taken up by the next one.
+    """
+    settings, known = _load(organizations, config)
+    if check_config:
+        click.echo(f"{organizations} and {config}: fine, {len(known.organizations)} organization(s)")
+        return
+    log.configure(log_level, "receiver", "genesys")
+    _migrate(settings)
+    _Server(settings, known).run()
+
+
+def _load(organizations: Path, config: Path) -> tuple[ReceiverSettings, Organizations]:
+    """Both files, or every problem of both on stderr and exit 2."""
+    problems = []
+    loaded: list[Any] = []
+    for path, model in ((config, ReceiverSettings), (organizations, Organizations)):
+        try:
+            loaded.append(load(path, model))
+        except SettingsError as error:
+            problems.append(str(error))
+    if problems:
+        click.echo("\n".join(problems), err=True)
+        sys.exit(2)
+    return loaded[0], loaded[1]
+
+
+def _migrate(settings: ReceiverSettings) -> None:
+    store = Store(settings.database_url)
+    try:
+        store.migrate()
+    except (StoreUnavailable, SchemaMismatch) as problem:
+        click.echo(f"database_url: {problem}", err=True)
+        sys.exit(1)
+    finally:
+        store.close()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """One worker process with threads: the loop runs beside the requests, and several receivers are several hosts."""
+
+    def __init__(self, settings: ReceiverSettings, known: Organizations) -> None:
+        self._settings = settings
+        self._known = known
+        self._process: Process | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in {
+            "bind": str(self._settings.listen),
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": 8,
+            "timeout": 60,
+            "graceful_timeout": int(STOP_WITHIN_S),
+            "loglevel": "warning",
+            "proc_name": "rollback-receiver",
+            "worker_exit": self._stop,
+        }.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Called in the worker process, after the fork: threads and connections belong there."""
+        self._process = Process(self._settings, self._known.organizations)
+        self._process.start()
+        return self._process.app
+
+    def _stop(self, _server: object, _worker: object) -> None:
+        if self._process is not None:
+            self._process.stop(STOP_WITHIN_S)
+
+
+if __name__ == "__main__":
+    main()

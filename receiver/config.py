@@ -1,0 +1,129 @@
+"""`receiver.yml`: what the receiver may do, for which flows, and whom it tells. Defaults stand here and nowhere else."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from genesys.selectors import Selector, Selectors
+from genesys.settings import Address, Count, Listen, Ratio, Seconds, Secret, Settings, Text
+from receiver.situation import Mode
+
+
+class Role(StrEnum):
+    """What a token may do; see the table of the API in the README."""
+
+    ALERTMANAGER = "alertmanager"  # deliver alerts, nothing else
+    VIEWER = "viewer"  # read
+    OPERATOR = "operator"  # read, pause, open and close windows
+
+
+class Scope(StrEnum):
+    """Over what one rollback excludes others."""
+
+    FLOW = "flow"
+    ORG = "org"
+    ALL = "all"
+
+
+def _database_url(url: str) -> str:
+    try:
+        backend = make_url(url).get_backend_name()
+    except ArgumentError:
+        raise ValueError("must be a URL like sqlite:///rollback.db or postgresql+psycopg://user@host/name") from None
+    if backend not in ("sqlite", "postgresql"):
+        raise ValueError(f"{backend} is not supported; use sqlite:/// or postgresql+psycopg://")
+    return url
+
+
+def _http_url(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return url
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class Token(Settings):
+    """A bearer token of the API; two with the same roles allow a rotation without a gap."""
+
+    name: Text
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)]
+    token: Secret
+
+
+class Webhook(Settings):
+    """A sink of the generic webhook; with a token it is sent as `Authorization: Bearer`."""
+
+    name: Text
+    url: HttpUrl
+    token: Secret | None = None
+
+
+class FlowPolicy(Selector):
+    """What applies to the flows that the selector matches; the mode has no default: it must be said."""
+
+    mode: Mode
+    threshold_ratio: Ratio = 0.05  # as in exporter.yml: the receiver reads the evidence itself
+    owner: str = ""
+
+
+class Timing(Settings):
+    """How long things take at most; the defaults are the design's."""
+
+    tick_s: Seconds = 2.0  # one round of the loop
+    lease_s: Seconds = 30.0  # after a crash another receiver takes over this much later
+    permit_s: Seconds = 5.0  # between the permit and the first byte sent
+    publish_deadline_s: Seconds = 180.0  # Genesys Cloud's asynchronous publish (voice, message, e-mail, workflow)
+    rollback_deadline_s: Seconds = 900.0  # from planned to confirmed
+    verify_deadline_s: Seconds = 1800.0  # from confirmed to the verdict over the target
+    lockout_s: Seconds = 900.0
+    evidence_max_age_s: Seconds = 300.0
+    alertmanager_max_age_s: Seconds = 60.0
+    target_min_live_s: Seconds = 86400.0
+    call_timeout_s: Seconds = 5.0  # to Alertmanager and the sinks
+    retry_s: Seconds = 10.0  # after a read of Genesys Cloud that failed, or a publish that met a busy flow
+    outbox_retry_s: Seconds = 5.0  # first pause after a failed delivery; doubles up to outbox_retry_max_s
+    outbox_retry_max_s: Seconds = 300.0
+
+
+class ReceiverSettings(Settings):
+    """The whole of `receiver.yml`."""
+
+    listen: Listen = Address("127.0.0.1", 9743)
+    database_url: DatabaseUrl = "sqlite:///rollback.db"
+    external_url: HttpUrl | None = None  # where people reach the receiver: the base of links in notifications
+    alertmanagers: tuple[HttpUrl, ...] = ()
+    tokens: Annotated[tuple[Token, ...], Field(min_length=1)]
+    webhooks: tuple[Webhook, ...] = ()
+    lease_scope: Scope = Scope.ORG
+    lockout_scope: Scope = Scope.ORG
+    verify_min_conversations: Annotated[Count, Field(ge=1)] = 20
+    max_body_bytes: Annotated[Count, Field(ge=1024)] = 8 * 1024 * 1024  # ten thousand alerts with their annotations
+    timing: Timing = Timing()
+    flows: Selectors[FlowPolicy]
+
+    @model_validator(mode="after")
+    def _is_coherent(self) -> Self:
+        problems = []
+        for kind, names in (
+            ("tokens", [token.name for token in self.tokens]),
+            ("webhooks", [webhook.name for webhook in self.webhooks]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                problems.append(f"{kind}: the name {', '.join(twice)} is given twice; names must be unique")
+        secrets = [token.token.get_secret_value() for token in self.tokens]
+        if len(set(secrets)) < len(secrets):
+            problems.append("tokens: two of them have the same secret; nobody could tell who calls")
+        if self.lease_scope is Scope.FLOW:
+            problems.append("lease_scope: must be org or all: at most one rollback at a time in an organization")
+        if not any(Role.ALERTMANAGER in token.roles for token in self.tokens):
+            problems.append("tokens: none has the role alertmanager, so no alert could be delivered; add one")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self

@@ -1,0 +1,97 @@
+"""The receiver's API as `rollbackctl` calls it.
+
+CallError
+├── Refused       the receiver answered, and not what was asked for; the text says why
+└── NotReachable  no answer, or not one of a receiver
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from receiver.outbound import Answer, Method, Outbound, OutboundError
+
+Json = Mapping[str, Any]
+
+
+class CallError(click.ClickException):
+    """Ends the program with its exit code; the text goes to stderr."""
+
+
+class Refused(CallError):
+    """The API refused."""
+
+    exit_code = 1
+
+
+class NotReachable(CallError):
+    """There is no receiver at the address."""
+
+    exit_code = 3
+
+
+class Api:
+    """One receiver, as the owner of one token. Every call raises CallError; values that are None are left out."""
+
+    def __init__(self, http: Outbound, url: str, token: str | None) -> None:
+        self._http = http
+        self._url = url.rstrip("/")
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+
+    def get(self, collection: str, **params: str | None) -> Json:
+        """Everything of a collection that the parameters ask for."""
+        return self._document(self._call("GET", collection, params=params))
+
+    def get_one(self, collection: str, name: str) -> Json:
+        return self._document(self._call("GET", f"{collection}/{quote(name, safe='')}"))
+
+    def put(self, collection: str, body: Json) -> Json:
+        return self._document(self._call("PUT", collection, body=body))
+
+    def post(self, collection: str, body: Json) -> Json:
+        return self._document(self._call("POST", collection, body=body))
+
+    def delete(self, collection: str, **params: str | None) -> None:
+        self._call("DELETE", collection, params=params)
+
+    def delete_one(self, collection: str, name: str) -> None:
+        self._call("DELETE", f"{collection}/{quote(name, safe='')}")
+
+    def not_ready(self) -> str | None:
+        """Why the receiver says that it cannot do its work now; None when it can."""
+        answer = self._send("GET", f"{self._url}/-/ready", None, None)
+        return None if answer.status == HTTPStatus.OK else _detail(answer)
+
+    def _call(self, method: Method, path: str, *, params: Json | None = None, body: Json | None = None) -> Answer:
+        answer = self._send(method, f"{self._url}/api/v1/{path}", params, body)
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            raise Refused(_detail(answer))
+        return answer
+
+    def _send(self, method: Method, url: str, params: Json | None, body: Json | None) -> Answer:
+        try:
+            return self._http.call(method, url, params=_given(params), body=_given(body), headers=self._headers)
+        except OutboundError as problem:
+            raise NotReachable(f"{problem}; does the receiver run at --url {self._url}?") from None
+
+    def _document(self, answer: Answer) -> Json:
+        if not isinstance(answer.body, dict):
+            raise NotReachable(f"{self._url} answers, but not as a receiver does; correct --url")
+        return answer.body
+
+
+def _given(values: Json | None) -> Json | None:
+    return None if values is None else {name: value for name, value in values.items() if value is not None}
+
+
+def _detail(answer: Answer) -> str:
+    """The problem's own sentence (RFC 9457)."""
+    if isinstance(answer.body, dict) and isinstance(answer.body.get("detail"), str):
+        cure = (
+            ". Give yours with --token-file or in ROLLBACKCTL_TOKEN" if answer.status == HTTPStatus.UNAUTHORIZED else ""
+        )
+        return f"{answer.body['detail']} (HTTP {answer.status}){cure}"
+    return f"HTTP {answer.status} without a reason; is there a receiver at --url?"

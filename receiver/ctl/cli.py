@@ -1,0 +1,260 @@
+"""The commands of `rollbackctl`.
+
+Exit codes: 0 done, 1 refused by the receiver, 2 wrong usage, 3 no receiver reached.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from receiver.ctl import render
+from receiver.ctl.api import Api
+from receiver.ctl.options import end_of, length, moment
+from receiver.outbound import Outbound
+
+DEFAULT_URL = "http://127.0.0.1:9743"
+TIMEOUT_S = 10.0
+_NEWEST = 100  # rollbacks among which `status` looks for those under way: an organization has one at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What every command works with."""
+
+    api: Api
+    as_json: bool
+
+    def show(self, document: Mapping[str, Any], text: Callable[[render.Clock], str]) -> None:
+        """Print the one or the other, as --output says."""
+        click.echo(json.dumps(document, indent=2) if self.as_json else text(render.Clock(datetime.now(UTC))))
+
+
+_org = click.option("--org", help="Only this organization.")
+_flow = click.option("--flow", metavar="ID", help="Only this flow.")
+_limit = click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="The newest.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="genesys-rollback-bridge")
+@click.option(
+    "--url",
+    envvar="ROLLBACKCTL_URL",
+    show_envvar=True,
+    default=DEFAULT_URL,
+    show_default=True,
+    help="Where the receiver is.",
+)
+@click.option(
+    "--token-file",
+    envvar="ROLLBACKCTL_TOKEN_FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File with your token, one of `tokens` in receiver.yml. Or put the token itself into ROLLBACKCTL_TOKEN.",
+)
+@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.pass_context
+def main(context: click.Context, url: str, token_file: Path | None, output: str) -> None:
+    """Look at the rollback receiver, and stop it.
+
+    \b
+    What is going on?      rollbackctl status
+    Stop every rollback:   rollbackctl pause --reason "major incident 4711"
+    Go on again:           rollbackctl resume
+    Before a deployment:   rollbackctl maintenance open --org retail --for 2h --reason "release 12"
+    Why was (not) rolled   rollbackctl decisions --guards --limit 1
+    back?                  rollbackctl rollback show ID
+
+    Exit codes: 0 done, 1 refused by the receiver, 2 wrong usage, 3 no receiver reached.
+    """
+    http = Outbound(TIMEOUT_S)
+    context.call_on_close(http.close)
+    context.obj = Session(Api(http, url, _token(token_file)), output == "json")
+
+
+def _token(file: Path | None) -> str | None:
+    """The token; without one, the receiver says what needs it."""
+    if file is None:
+        return os.environ.get("ROLLBACKCTL_TOKEN", "").strip() or None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as problem:
+        raise click.UsageError(f"--token-file cannot be read: {problem}") from None
+
+
+@main.command()
+@_org
+@click.pass_obj
+def status(session: Session, org: str | None) -> None:
+    """What is going on now.
+
+    Readiness, pauses, maintenance windows, open alerts, rollbacks under way.
+    """
+    problem = session.api.not_ready()
+    document = {
+        "ready": problem is None,
+        "problem": problem,
+        "pauses": session.api.get("pause")["pauses"],
+        "windows": session.api.get("maintenance", org=org)["windows"],
+        "alerts": session.api.get("alerts", open="true", org=org)["alerts"],
+        "rollbacks": [
+            rollback
+            for rollback in session.api.get("rollbacks", org=org, limit=str(_NEWEST))["rollbacks"]
+            if rollback["ended_at"] is None
+        ],
+    }
+    session.show(document, lambda clock: render.status(document, clock))
+
+
+@main.command()
+@_org
+@click.option("--all", "also_closed", is_flag=True, help="Also those that are over.")
+@_limit
+@click.pass_obj
+def alerts(session: Session, org: str | None, also_closed: bool, limit: int) -> None:
+    """Alerts that are open."""
+    document = session.api.get("alerts", org=org, open=None if also_closed else "true", limit=str(limit))
+    session.show(document, lambda clock: render.alerts(document["alerts"], clock))
+
+
+@main.command()
+@_org
+@_flow
+@click.option("--verdict", help="Only these, for example lockout or roll_back.")
+@click.option("--guards", is_flag=True, help="Each guard: what was found, and what would have been allowed.")
+@_limit
+@click.pass_obj
+def decisions(
+    session: Session, *, org: str | None, flow: str | None, verdict: str | None, guards: bool, limit: int
+) -> None:
+    """What was decided, refusals included, and why."""
+    document = session.api.get("decisions", org=org, flow_id=flow, verdict=verdict, limit=str(limit))
+    shown = render.explained if guards else render.decisions
+    session.show(document, lambda clock: shown(document["decisions"], clock))
+
+
+@main.command()
+@_org
+@_flow
+@_limit
+@click.pass_obj
+def rollbacks(session: Session, org: str | None, flow: str | None, limit: int) -> None:
+    """Rollbacks, finished and under way."""
+    document = session.api.get("rollbacks", org=org, flow_id=flow, limit=str(limit))
+    session.show(document, lambda clock: render.rollbacks(document["rollbacks"], clock))
+
+
+@main.group()
+def rollback() -> None:
+    """One rollback."""
+
+
+@rollback.command("show")
+@click.argument("rollback_id", metavar="ID")
+@click.pass_obj
+def show_rollback(session: Session, rollback_id: str) -> None:
+    """The story of one rollback: each step, and each permit to publish."""
+    document = session.api.get_one("rollbacks", rollback_id)
+    session.show(document, lambda clock: render.story(document, clock))
+
+
+@main.command()
+@click.option("--org", help="One organization; without it, every one.")
+@click.option("--reason", required=True, help="For those who find it paused.")
+@click.pass_obj
+def pause(session: Session, org: str | None, reason: str) -> None:
+    """Stop all rollbacks, until `resume`. A publish that was sent already is seen through.
+
+    \b
+    Example: rollbackctl pause --org retail --reason "analytics look wrong"
+    """
+    document = session.api.put("pause", {"org": org, "reason": reason})
+    session.show(document, lambda clock: render.pauses([document], clock))
+
+
+@main.command()
+@click.option("--org", help="One organization; without it, the pause of every one.")
+@click.pass_obj
+def resume(session: Session, org: str | None) -> None:
+    """End a pause. Open alerts are decided anew at once."""
+    session.api.delete("pause", org=org)
+    left = session.api.get("pause")
+    session.show(left, lambda clock: render.pauses(left["pauses"], clock))
+
+
+@main.group()
+def maintenance() -> None:
+    """Windows in which nothing is rolled back."""
+
+
+@maintenance.command("open")
+@click.option("--org", required=True)
+@click.option("--flow", "flows", metavar="ID", multiple=True, help="May be repeated; without it, every flow.")
+@click.option("--kind", type=click.Choice(["maintenance", "incident"]), default="maintenance", show_default=True)
+@click.option("--from", "start", type=moment, metavar="TIME", help="RFC 3339; without it, now.")
+@click.option("--for", "lasts", type=length, metavar="LENGTH", help="How long: 90m, 2h, 1h30m, 1d.")
+@click.option("--until", type=moment, metavar="TIME", help="Instead of --for: RFC 3339 with offset.")
+@click.option("--reason", required=True)
+@click.option("--owner", help="Whom to ask about it.")
+@click.pass_obj
+def open_window(
+    session: Session,
+    *,
+    org: str,
+    flows: tuple[str, ...],
+    kind: str,
+    start: datetime | None,
+    lasts: timedelta | None,
+    until: datetime | None,
+    reason: str,
+    owner: str | None,
+) -> None:
+    """Open a window. Its end is required, and alerts still open then are decided anew.
+
+    \b
+    Examples:
+      rollbackctl maintenance open --org retail --for 2h --reason "release 12"
+      rollbackctl maintenance open --org retail --flow 8f0e… --until 2024-01-01T18:00:00+01:00 --reason tests
+    """
+    end = end_of(start or datetime.now(UTC), lasts, until)
+    document = session.api.post(
+        "maintenance",
+        {
+            "org": org,
+            "flow_ids": list(flows) or None,
+            "kind": kind,
+            "starts_at": start.isoformat() if start else None,
+            "ends_at": end.isoformat(),
+            "reason": reason,
+            "owner": owner,
+        },
+    )
+    session.show(document, lambda clock: render.windows([document], clock))
+
+
+@maintenance.command("list")
+@_org
+@click.option("--ended", is_flag=True, help="Also those that are over.")
+@click.pass_obj
+def list_windows(session: Session, org: str | None, ended: bool) -> None:
+    """Windows that are active or to come."""
+    document = session.api.get("maintenance", org=org, ended="true" if ended else None)
+    session.show(document, lambda clock: render.windows(document["windows"], clock))
+
+
+@maintenance.command("close")
+@click.argument("window_id", metavar="ID")
+@click.pass_obj
+def close_window(session: Session, window_id: str) -> None:
+    """End a window now."""
+    session.api.delete_one("maintenance", window_id)
+    left = session.api.get("maintenance")
+    session.show(left, lambda clock: render.windows(left["windows"], clock))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""What a person reads: tables, times, the story of a rollback. Pure; click drops the colours in a pipe."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+
+import click
+
+Json = Mapping[str, Any]
+
+_COLOURS = {
+    "active": "yellow",
+    "open": "red",
+    "roll_back": "green",
+    "succeeded": "green",
+    "failed": "red",
+    "ineffective": "red",
+    "unverified": "yellow",
+    "superseded": "yellow",
+    "planned": "cyan",
+    "publishing": "cyan",
+    "confirming": "cyan",
+    "verifying": "cyan",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The moment and the time zone of the reader; no zone is the machine's own."""
+
+    now: datetime
+    zone: tzinfo | None = None
+
+    def show(self, moment: str | None) -> str:
+        """An RFC 3339 time in the reader's zone, and how long ago or ahead it is."""
+        if moment is None:
+            return "-"
+        local = datetime.fromisoformat(moment).astimezone(self.zone)
+        return f"{local:%Y-%m-%d %H:%M:%S %Z} ({_relative((local - self.now).total_seconds())})"
+
+
+def _relative(ahead_s: float) -> str:
+    length = duration(abs(ahead_s))
+    return f"in {length}" if ahead_s > 0 else f"{length} ago"
+
+
+def duration(seconds: float) -> str:
+    """The two largest units: `2 h 5 min`."""
+    whole = round(seconds)
+    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {unit} {rest} {smaller}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> str:
+    """Aligned columns under their heads, or `empty`; words that stand for a state are coloured."""
+    cells = [[plain(cell) for cell in row] for row in rows]
+    if not cells:
+        return empty
+    widths = [max(len(row[column]) for row in [list(heads), *cells]) for column in range(len(heads))]
+    lines = [_line(heads, widths, bold=True), *(_line(row, widths, bold=False) for row in cells)]
+    return "\n".join(lines)
+
+
+def plain(value: object) -> str:
+    """Text from elsewhere in one line, without anything that a terminal would obey."""
+    text = "-" if value is None or value == "" else str(value)
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], *, bold: bool) -> str:
+    padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+    padded[-1] = padded[-1].rstrip()
+    if bold:
+        return click.style("  ".join(padded), bold=True)
+    return "  ".join(_coloured(text) for text in padded)
+
+
+def _coloured(text: str) -> str:
+    colour = _COLOURS.get(text.strip())
+    return text if colour is None else click.style(text, fg=colour)
+
+
+def alerts(found: Iterable[Json], clock: Clock) -> str:
+    rows = [
+        (
+            alert["org"],
+            alert["flow_id"],
+            alert["flow_version"],
+            alert["signal"],
+            "open" if alert["open"] else "closed",
+            alert["verdict"] or "not decided yet",
+            clock.show(alert["starts_at"]),
+            alert["annotations"].get("summary"),
+        )
+        for alert in found
+    ]
+    return table(("ORG", "FLOW", "VERSION", "SIGNAL", "STATE", "VERDICT", "SINCE", "SUMMARY"), rows, empty="no alerts")
+
+
+def decisions(found: Iterable[Json], clock: Clock) -> str:
+    rows = [
+        (
+            clock.show(decision["at"]),
+            decision["org"],
+            decision["flow_id"],
+            decision["flow_version"],
+            decision["verdict"],
+            _reason(decision),
+            decision["rollback_id"],
+        )
+        for decision in found
+    ]
+    return table(("AT", "ORG", "FLOW", "VERSION", "VERDICT", "BECAUSE", "ROLLBACK"), rows, empty="no decisions")
+
+
+def _reason(decision: Json) -> str:
+    """What the guard that gave the verdict found."""
+    named = [guard["value"] for guard in decision["guards"] if guard["guard"] == decision["verdict"]]
+    return named[0] if named else "nothing held back"
+
+
+def explained(found: Iterable[Json], clock: Clock) -> str:
+    """Each decision with every guard: what was found, and what would have been allowed."""
+    return "\n\n".join(_explained(decision, clock) for decision in found) or "no decisions"
+
+
+def _explained(decision: Json, clock: Clock) -> str:
+    head = (
+        f"{clock.show(decision['at'])}  {plain(decision['org'])}  {plain(decision['flow_id'])}  "
+        f"version {plain(decision['flow_version'])}: {_coloured(plain(decision['verdict']))}"
+    )
+    rows = [
+        ("HOLDS BACK" if guard["holds_back"] else "passes", guard["guard"], guard["value"], guard["limit"])
+        for guard in decision["guards"]
+    ]
+    return f"{head}\n{table(('', 'GUARD', 'FOUND', 'ALLOWED'), rows, empty='no guards')}"
+
+
+def rollbacks(found: Iterable[Json], clock: Clock) -> str:
+    rows = [
+        (
+            clock.show(rollback["created_at"]),
+            rollback["org"],
+            rollback["flow_id"],
+            _versions(rollback),
+            rollback["state"],
+            rollback["reason"],
+            rollback["id"],
+        )
+        for rollback in found
+    ]
+    return table(("AT", "ORG", "FLOW", "VERSIONS", "STATE", "REASON", "ID"), rows, empty="no rollbacks")
+
+
+def _versions(rollback: Json) -> str:
+    return plain(f"{rollback['accused_version']} -> {rollback['target_version']}")
+
+
+def story(rollback: Json, clock: Clock) -> str:
+    """One rollback from its plan to its end, with its steps and permits."""
+    observed = ", only observed" if rollback["shadow"] else ""
+    reason = f" ({plain(rollback['reason'])})" if rollback["reason"] else ""
+    facts = [(name, value) for name, value in rollback["facts"].items() if not isinstance(value, dict | list)]
+    steps = [
+        (clock.show(step["at"]), step["state"], step["event"], _detail(step["detail"])) for step in rollback["steps"]
+    ]
+    permits = [
+        (permit["number"], permit["target_version"], clock.show(permit["valid_until"]), permit["answer"] or "not known")
+        for permit in rollback["permits"]
+    ]
+    return "\n".join(
+        (
+            f"rollback {plain(rollback['id'])}, try {rollback['try']}{observed}",
+            f"flow     {plain(rollback['flow_id'])} of {plain(rollback['org'])}: {_versions(rollback)}",
+            f"state    {_coloured(plain(rollback['state']))}{reason}",
+            f"planned  {clock.show(rollback['created_at'])}",
+            f"ended    {clock.show(rollback['ended_at'])}",
+            *(f"{plain(name)}: {plain(value)}" for name, value in facts),
+            "",
+            table(("AT", "STATE", "STEP", "DETAIL"), steps, empty="no steps yet"),
+            "",
+            table(("PERMIT", "VERSION", "VALID UNTIL", "ANSWER"), permits, empty="no permit to publish was given"),
+        )
+    )
+
+
+def _detail(detail: Json) -> str:
+    return ", ".join(f"{name} {value}" for name, value in detail.items())
+
+
+def pauses(found: Iterable[Json], clock: Clock) -> str:
+    rows = [
+        (
+            "every organization" if pause["org"] == "*" else pause["org"],
+            clock.show(pause["paused_at"]),
+            pause["paused_by"],
+            pause["reason"],
+        )
+        for pause in found
+    ]
+    return table(("PAUSED", "SINCE", "BY", "REASON"), rows, empty="not paused")
+
+
+def windows(found: Iterable[Json], clock: Clock) -> str:
+    rows = [
+        (
+            window["org"],
+            ", ".join(window["flow_ids"] or ["every flow"]),
+            window["kind"],
+            window["state"],
+            clock.show(window["starts_at"]),
+            clock.show(window["closed_at"] or window["ends_at"]),
+            window["reason"],
+            window["created_by"],
+            window["id"],
+        )
+        for window in found
+    ]
+    return table(
+        ("ORG", "FLOWS", "KIND", "STATE", "FROM", "UNTIL", "REASON", "BY", "ID"), rows, empty="no maintenance windows"
+    )
+
+
+def status(document: Json, clock: Clock) -> str:
+    """What somebody wants to know at three in the morning, the worst first."""
+    ready = (
+        click.style("ready", fg="green")
+        if document["ready"]
+        else f"{click.style('NOT READY', fg='red')}: {plain(document['problem'])}"
+    )
+    parts = (
+        ("receiver", ready),
+        ("pauses", pauses(document["pauses"], clock)),
+        ("maintenance", windows(document["windows"], clock)),
+        ("open alerts", alerts(document["alerts"], clock)),
+        ("rollbacks under way", rollbacks(document["rollbacks"], clock)),
+    )
+    return "\n\n".join(f"{click.style(head.upper(), bold=True)}\n{text}" for head, text in parts)

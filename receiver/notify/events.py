@@ -1,0 +1,145 @@
+"""What people are told: one event per step that matters, as the generic webhook carries it.
+
+`put_*` writes the event into the outbox, in the transaction of the change that
+it tells of; `delivery` sends it afterwards.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from receiver.policy import Decision, Verdict
+from receiver.store import outbox
+from receiver.store.alerts import StoredAlert
+from receiver.store.database import Transaction
+from receiver.store.rollbacks import Rollback, State
+
+
+class IncidentType(StrEnum):
+    """The field `incident_type`."""
+
+    AUTO_ROLLBACK_TRIGGERED = "AUTO_ROLLBACK_TRIGGERED"
+    ROLLBACK_SUCCEEDED = "ROLLBACK_SUCCEEDED"
+    ROLLBACK_FAILED = "ROLLBACK_FAILED"
+    ROLLBACK_INEFFECTIVE = "ROLLBACK_INEFFECTIVE"
+    ROLLBACK_UNVERIFIED = "ROLLBACK_UNVERIFIED"
+    ROLLBACK_SUPPRESSED = "ROLLBACK_SUPPRESSED"
+    WOULD_HAVE_ROLLED_BACK = "WOULD_HAVE_ROLLED_BACK"
+
+
+_ENDS = {
+    State.SUCCEEDED: IncidentType.ROLLBACK_SUCCEEDED,
+    State.FAILED: IncidentType.ROLLBACK_FAILED,
+    State.SUPERSEDED: IncidentType.ROLLBACK_FAILED,
+    State.INEFFECTIVE: IncidentType.ROLLBACK_INEFFECTIVE,
+    State.UNVERIFIED: IncidentType.ROLLBACK_UNVERIFIED,
+    State.OBSERVED: IncidentType.WOULD_HAVE_ROLLED_BACK,
+}
+
+# A resolved alert, an ignored flow, a silence or an inhibition is what people wanted; a superseded version is no longer
+# anybody's problem; a rollback in progress and an observed one send their own events.
+_UNTOLD = frozenset(
+    {
+        Verdict.RESOLVED,
+        Verdict.IGNORED,
+        Verdict.SILENCED,
+        Verdict.INHIBITED,
+        Verdict.SUPERSEDED,
+        Verdict.IN_PROGRESS,
+        Verdict.OBSERVING,
+        Verdict.ROLL_BACK,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """To whom, and under which address people find the record."""
+
+    sinks: Sequence[str]
+    external_url: str | None
+
+    def explain_url(self, rollback_id: str) -> str | None:
+        return None if self.external_url is None else f"{self.external_url.rstrip('/')}/api/v1/rollbacks/{rollback_id}"
+
+
+def put_triggered(tx: Transaction, telling: Telling, rollback: Rollback, *, now: float) -> None:
+    """The permit to publish has been given: nothing is switched yet."""
+    action = f"SWITCHING_TO_VERSION_{rollback.target_version}"
+    _put_rollback(tx, telling, rollback, IncidentType.AUTO_ROLLBACK_TRIGGERED, action, now)
+
+
+def put_end(tx: Transaction, telling: Telling, rollback: Rollback, *, now: float) -> None:
+    """The rollback has reached its end."""
+    switched = rollback.confirmed_at is not None
+    action = f"SWITCHED_TO_VERSION_{rollback.target_version}" if switched else "NONE"
+    _put_rollback(tx, telling, rollback, _ENDS[rollback.state], action, now)
+
+
+def put_suppressed(
+    tx: Transaction, telling: Telling, alert: StoredAlert, decision: Decision, facts: dict[str, Any], *, now: float
+) -> None:
+    """A flow fails and nothing is done; people hear of each reason once per accused version."""
+    if decision.verdict in _UNTOLD:
+        return
+    guard = next(guard for guard in decision.guards if guard.name is decision.verdict)
+    payload = _payload(IncidentType.ROLLBACK_SUPPRESSED, "NONE", facts, now) | {
+        "org": alert.org,
+        "flow_id": alert.object_id,
+        "accused_version_id": alert.version,
+        "target_version_id": None,
+        "rollback_id": None,
+        "verdict": decision.verdict.value,
+        "reason": guard.value,
+        "explain_url": None,
+    }
+    subject = f"{alert.org}/{alert.object_id}/{alert.version}/{decision.verdict.value}"
+    outbox.put(tx, telling.sinks, subject, payload, now=now)
+
+
+def _put_rollback(
+    tx: Transaction, telling: Telling, rollback: Rollback, kind: IncidentType, action: str, now: float
+) -> None:
+    payload = _payload(kind, action, rollback.facts, now) | {
+        "org": rollback.org,
+        "flow_id": rollback.object_id,
+        "accused_version_id": rollback.accused_version,
+        "target_version_id": rollback.target_version,
+        "rollback_id": rollback.id,
+        "verdict": Verdict.OBSERVING.value if rollback.shadow else Verdict.ROLL_BACK.value,
+        "reason": rollback.reason,
+        "explain_url": telling.explain_url(rollback.id),
+    }
+    outbox.put(tx, telling.sinks, f"{rollback.id}/{kind.value}", payload, now=now)
+
+
+def _payload(kind: IncidentType, action: str, facts: dict[str, Any], now: float) -> dict[str, Any]:
+    """The fields that every event has; those of the guide come first, with its names."""
+    return {
+        "incident_type": kind.value,
+        "error_rate_breach": facts.get("error_ratio"),
+        "threshold_breach": facts.get("threshold_ratio"),
+        "timestamp": rfc3339(now),
+        "action_taken": action,
+        **{
+            name: facts.get(name)
+            for name in (
+                "flow_name",
+                "division",
+                "owner",
+                "signal",
+                "errors",
+                "volume",
+                "window",
+                "published_at",
+                "published_by",
+            )
+        },
+    }
+
+
+def rfc3339(moment: float) -> str:
+    """Unix seconds as RFC 3339 in UTC, to the second."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,80 @@
+"""HTTP to everybody but Genesys Cloud: Alertmanager's API, the notification sinks, and the receiver's own API for
+`rollbackctl`. `httpx.*` never leaves it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import httpx
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+
+_HEADERS = {"User-Agent": "genesys-rollback-bridge"}
+
+
+class OutboundError(Exception):
+    """The other side did not take or give what was asked; the text names the host and the cause, never a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer of any status; `body` is the decoded JSON, None when there is none."""
+
+    status: int
+    body: Any
+
+
+class Outbound:
+    """One pool of connections; every call has its time-out. Safe to be shared by threads."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._client = httpx.Client(timeout=timeout_s, headers=_HEADERS, follow_redirects=False)
+
+    def get_json(self, url: str, params: Mapping[str, str] | None = None) -> Any:
+        """The decoded answer of a GET. Raises OutboundError for anything but a 2xx with JSON."""
+        answer = _successful(self._send("GET", url, params=params))
+        try:
+            return answer.json()
+        except ValueError:
+            raise OutboundError(f"{answer.url.host} answered something that is not JSON") from None
+
+    def post_json(self, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+        """POST a JSON document. Raises OutboundError for anything but a 2xx."""
+        _successful(self._send("POST", url, json=body, headers=headers))
+
+    def call(
+        self,
+        method: Method,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Any call, for whoever reads the refusals too. Raises OutboundError when no answer comes."""
+        answer = self._send(method, url, params=params, json=body, headers=headers)
+        try:
+            return Answer(answer.status_code, answer.json())
+        except ValueError:
+            return Answer(answer.status_code, None)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _send(self, method: str, url: str, **arguments: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, url, **arguments)
+        except (httpx.InvalidURL, UnicodeError):  # no text of theirs: it may hold a part of what must stay secret
+            raise OutboundError(
+                "the request cannot be written: the URL or the token has characters that HTTP has not"
+            ) from None
+        except httpx.HTTPError as problem:
+            host = httpx.URL(url).host
+            raise OutboundError(f"{host} did not answer: {type(problem).__name__}") from problem
+
+
+def _successful(answer: httpx.Response) -> httpx.Response:
+    if not answer.is_success:
+        raise OutboundError(f"{answer.url.host} answered HTTP {answer.status_code}")
+    return answer

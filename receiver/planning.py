@@ -1,0 +1,86 @@
+"""From a decision to a rollback: what is written down when a flow is to be rolled back."""
+
+from typing import Any
+from uuid import uuid4
+
+from receiver.gather import apply_policy
+from receiver.notify.events import put_end, rfc3339
+from receiver.policy import Decision, Verdict
+from receiver.situation import Situation
+from receiver.store import rollbacks
+from receiver.store.alerts import StoredAlert
+from receiver.store.database import Transaction
+from receiver.store.rollbacks import Rollback, State
+from receiver.tools import Tools
+
+
+def facts_of(now: Situation) -> dict[str, Any]:
+    """What people want to see of a situation besides the guards."""
+    flow, evidence = now.flow, now.evidence
+    facts: dict[str, Any] = {}
+    if flow is not None:
+        facts |= {
+            "flow_name": flow.name,
+            "flow_type": flow.type,
+            "division": flow.division_name,
+            "published_by": flow.published_by,
+            "published_at": None if flow.live_published_at is None else rfc3339(flow.live_published_at),
+        }
+    if evidence is not None:
+        found = evidence.finding.convicted_by or evidence.finding.windows[-1]
+        facts |= {
+            "errors": found.errors,
+            "volume": found.volume,
+            "window": found.window,
+            "error_ratio": found.ratio,
+            "threshold_ratio": evidence.threshold_ratio,
+            "baseline_ratio": evidence.baseline_ratio,
+            "data_end": rfc3339(evidence.end),
+            "live_since": rfc3339(evidence.live_since),
+        }
+    if now.target is not None:
+        facts["considered"] = [{"version": one.version, "reason": one.reason} for one in now.target.considered]
+    return facts
+
+
+def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, decision: Decision) -> Rollback | None:
+    """Create the rollback that a decision calls for; None if the decision holds back.
+
+    Mode observe gives one that ends at once as `observed`; it arms a lockout and
+    a duplicate of its own, so that it shows what `auto` would have done.
+    """
+    if decision.verdict not in (Verdict.ROLL_BACK, Verdict.OBSERVING):
+        return None
+    if now.flow is None or now.evidence is None or now.target is None or now.target.version is None:
+        raise AssertionError("decided to roll back on unknown facts")  # the guards rule this out
+    shadow = decision.verdict is Verdict.OBSERVING
+    policy = apply_policy(tools.around.settings, now.flow).policy
+    rollback = Rollback(
+        id=str(uuid4()),
+        alert_id=alert.id,
+        org=alert.org,
+        object_type=alert.object_type,
+        object_id=alert.object_id,
+        accused_version=alert.version,
+        live_since=now.flow.live_published_at or 0.0,
+        try_number=now.unwritten_tries + 1,
+        shadow=shadow,
+        target_version=now.target.version,
+        state=State.OBSERVED if shadow else State.PLANNED,
+        reason="mode observe" if shadow else "",
+        revision=1,
+        created_at=now.at,
+        deadline=now.at + tools.timing.rollback_deadline_s,
+        not_before=now.at,
+        started_at=now.at if shadow else None,
+        wrote=shadow,
+        threshold_ratio=now.evidence.threshold_ratio,
+        confirmed_at=None,
+        ended_at=now.at if shadow else None,
+        facts=facts_of(now) | {"signal": alert.signal, "owner": policy.owner},
+    )
+    rollbacks.create(tx, rollback)
+    rollbacks.add_step(tx, rollback, "planned", at=now.at, detail={"target": rollback.target_version})
+    if shadow:
+        put_end(tx, tools.telling, rollback, now=now.at)
+    return rollback

@@ -1,0 +1,90 @@
+"""The running receiver: the web application, one worker per organization, one sender per sink."""
+
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from threading import Event, Thread
+
+from flask import Flask
+
+from genesys.organizations import Organization, open_organization
+from receiver.alertmanager import Alertmanagers
+from receiver.config import ReceiverSettings
+from receiver.gather import Surroundings
+from receiver.metrics import ReceiverMetrics
+from receiver.notify.delivery import Deliverer
+from receiver.notify.events import Telling
+from receiver.outbound import Outbound
+from receiver.reader import Reader
+from receiver.store.database import Store
+from receiver.tools import Tools
+from receiver.web.app import create_app
+from receiver.worker import Worker
+
+MAX_SILENCE_S = 180.0  # a round may wait for four reads of Genesys Cloud, each within its deadline
+
+
+class Process:
+    """Everything that lives as long as the process. `start` begins the threads, `stop` ends them."""
+
+    def __init__(self, settings: ReceiverSettings, organizations: Sequence[Organization]) -> None:
+        self._settings = settings
+        self._store = Store(settings.database_url)
+        self._http = Outbound(settings.timing.call_timeout_s)
+        names = [organization.name for organization in organizations]
+        self._metrics = ReceiverMetrics(self._store, settings, names)
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._workers = [
+            self._worker(organization, names, first=organization is organizations[0]) for organization in organizations
+        ]
+        self._deliverer = Deliverer(self._store, settings.webhooks, self._http, self._metrics, settings.timing)
+        self._stop = Event()
+        self._threads = [Thread(target=worker.run, args=(self._stop,), name=worker.org) for worker in self._workers]
+        self._threads.append(Thread(target=self._deliverer.run, args=(self._stop,), name="outbox"))
+        self.app: Flask = create_app(self._store, settings, names, self._metrics, self.problems)
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
+
+    def stop(self, within_s: float) -> None:
+        """End the threads; a step under way is finished, if it can be within the time."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(within_s)
+        self._http.close()
+        self._store.close()
+
+    def problems(self) -> list[str]:
+        """Why the receiver cannot do its work now; empty when it can."""
+        found = []
+        for worker in self._workers:
+            silent_s = worker.silent_for_s()
+            if silent_s is None:
+                found.append(f"the worker of {worker.org} has not finished a round yet")
+            elif silent_s > MAX_SILENCE_S:
+                found.append(f"the worker of {worker.org} has been silent for {silent_s:.0f} s")
+        return found
+
+    def _worker(self, organization: Organization, names: Sequence[str], *, first: bool) -> Worker:
+        settings, timing = self._settings, self._settings.timing
+        genesys = open_organization(organization)
+        tools = Tools(
+            store=self._store,
+            genesys=genesys,
+            reader=Reader(
+                genesys,
+                organization.analytics,
+                retry_s=timing.retry_s,
+                credentials=lambda ready: self._metrics.credentials(organization.name, ready),
+            ),
+            alertmanagers=Alertmanagers(settings.alertmanagers, self._http, max_age_s=timing.alertmanager_max_age_s),
+            around=Surroundings(settings, frozenset(names), alertmanager_configured=bool(settings.alertmanagers)),
+            telling=Telling([webhook.name for webhook in settings.webhooks], settings.external_url),
+            metrics=self._metrics,
+            receiver=self._name,
+            call_timeout_s=organization.timeout_s,
+        )
+        return Worker(organization.name, tools, responsible_for_strangers=names if first else ())

@@ -1,0 +1,143 @@
+"""The gauges that every receiver shares, read from the database at most every few seconds."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from genesys.log import event
+from receiver import catalogue
+from receiver.catalogue import Metric
+from receiver.config import ReceiverSettings, Scope
+from receiver.store import controls, decisions, leases, outbox, rollbacks
+from receiver.store.database import Store, StoreUnavailable, Transaction, clock
+from receiver.store.rollbacks import Rollback, State
+
+log = logging.getLogger(__name__)
+
+MAX_AGE_S = 5.0  # several Prometheus servers may scrape; the database is asked once
+
+Samples = Mapping[tuple[str, ...], float]
+"""Value by label values, in the order of the metric's labels."""
+
+
+class SharedState(Collector):
+    """Collects the shared gauges, or only `genesys_rollback_store_up 0`. Safe to be shared by threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: ReceiverSettings,
+        orgs: Collection[str],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Rows of organizations other than `orgs` are left out: nobody acts on them here."""
+        self._store = store
+        self._settings = settings
+        self._orgs = tuple(orgs)
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._families: list[GaugeMetricFamily] | None = None
+        self._read_at = 0.0
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """Nothing: whoever registers the collector must not need the database."""
+        return ()
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        with self._lock:
+            now = self._monotonic()
+            if self._families is None or now - self._read_at >= MAX_AGE_S:
+                self._families, self._read_at = self._read(), now
+            return self._families
+
+    def _read(self) -> list[GaugeMetricFamily]:
+        try:
+            with self._store.begin() as tx:
+                samples = _Reading(tx, clock(tx), self._settings, self._orgs).samples()
+        except StoreUnavailable as problem:
+            cure = "bring the database back; see database_url in receiver.yml"
+            event(log, logging.WARNING, "shared_metrics_unread", error=problem, cure=cure)
+            return [_family(catalogue.STORE_UP, {(): 0.0})]
+        return [_family(catalogue.STORE_UP, {(): 1.0}), *(_family(metric, found) for metric, found in samples.items())]
+
+
+def _family(metric: Metric, samples: Samples) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for labels, value in samples.items():
+        family.add_metric(labels, value)
+    return family
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One look at the database."""
+
+    tx: Transaction
+    now: float
+    settings: ReceiverSettings
+    orgs: tuple[str, ...]
+
+    def samples(self) -> dict[Metric, Samples]:
+        newest = [rollback for rollback in rollbacks.newest_of_each_flow(self.tx) if rollback.org in self.orgs]
+        backlog = outbox.backlog(self.tx)
+        sinks = [webhook.name for webhook in self.settings.webhooks]
+        return {
+            catalogue.LOCKOUT_ACTIVE: {_flow(rollback): self._is_locked_out(rollback) for rollback in newest},
+            catalogue.PAUSED: {(org,): bool(controls.list_pauses(self.tx, org)) for org in self.orgs},
+            catalogue.LAST_TIMESTAMP: {
+                _flow(rollback): rollback.created_at if rollback.started_at is None else rollback.started_at
+                for rollback in newest
+            },
+            **self._windows(),
+            catalogue.LEASE_HELD: self._leases(),
+            catalogue.OUTBOX_PENDING: {(sink,): backlog[sink].pending if sink in backlog else 0 for sink in sinks},
+            catalogue.OUTBOX_OLDEST_AGE: {
+                (sink,): max(0.0, self.now - backlog[sink].oldest_at) if sink in backlog else 0.0 for sink in sinks
+            },
+            catalogue.LAST_DECISION: {
+                labels: at for labels, at in decisions.newest_times(self.tx).items() if labels[0] in self.orgs
+            },
+            catalogue.ATTEMPT_STATE: {
+                (*_flow(rollback), state.value): rollback.state is state
+                for rollback in newest
+                for state in State
+                if state is not State.OBSERVED
+            },
+        }
+
+    def _is_locked_out(self, rollback: Rollback) -> bool:
+        scope = self.settings.lockout_scope
+        started_at = rollbacks.last_start(
+            self.tx,
+            None if scope is Scope.ALL else rollback.org,
+            rollback.object_id if scope is Scope.FLOW else None,
+            shadow=False,
+        )
+        return started_at is not None and self.now < started_at + self.settings.timing.lockout_s
+
+    def _windows(self) -> dict[Metric, Samples]:
+        active = controls.active_windows(self.tx, now=self.now)
+        whole = {window.org for window in active if not window.flow_ids}
+        return {
+            catalogue.MAINTENANCE_ACTIVE: {
+                (window.org, flow_id): 1.0
+                for window in active
+                if window.org in self.orgs
+                for flow_id in window.flow_ids
+            },
+            catalogue.ORG_MAINTENANCE_ACTIVE: {(org,): org in whole for org in self.orgs},
+        }
+
+    def _leases(self) -> Samples:
+        held = leases.held(self.tx, now=self.now)
+        return {(org,): f"org:{org}" in held for org in self.orgs}
+
+
+def _flow(rollback: Rollback) -> tuple[str, str]:
+    return rollback.org, rollback.object_id

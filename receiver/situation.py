@@ -1,0 +1,86 @@
+"""The facts that one decision rests on. Types only: gathering them is `gather`'s work."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from genesys.evidence import Tally
+from genesys.excess import Finding
+from genesys.flows import Flow
+from receiver.target import TargetChoice
+
+
+class Mode(StrEnum):
+    """What the bridge may do for a flow; there is no default, the configuration must say it."""
+
+    IGNORE = "ignore"
+    OBSERVE = "observe"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Silences and inhibiting alerts as Alertmanager names them for one alert."""
+
+    silenced_by: tuple[str, ...] = ()
+    inhibited_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VersionEvidence:
+    """The receiver's own reading of the accused version, up to `end` (Unix seconds)."""
+
+    end: float
+    live_since: float
+    threshold_ratio: float
+    baseline_ratio: float | None
+    finding: Finding
+    newest: Tally  # the newest buckets with ended conversations
+    recovered: bool  # these are healthy again
+
+    @property
+    def confirms(self) -> bool:
+        return self.finding.convicted_by is not None and not self.recovered
+
+    def describe(self) -> str:
+        """One line for the record: counts, window, threshold; why it confirms or not."""
+        found = self.finding.convicted_by or self.finding.windows[-1]
+        ratio = "no volume" if found.ratio is None else f"{found.ratio:.1%}"
+        base = "unknown" if self.baseline_ratio is None else f"{self.baseline_ratio:.2%}"
+        line = (
+            f"{found.errors} errors of {found.volume} in {found.window} ({ratio}; threshold "
+            f"{self.threshold_ratio:.1%}, earlier ratio {base}; strength {found.strength:.1f}, "
+            f"{found.breach_minutes} breached minutes)"
+        )
+        if self.recovered:
+            return f"{line}; healthy again: {self.newest.errors} of the newest {self.newest.exits}"
+        if self.finding.convicted_by is None and self.finding.acquitted_by is not None:
+            return f"{line}; acquitted by the newest {self.finding.acquitted_by.window}"
+        return line
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything that is known about one alert at `at` (Unix seconds); `None` means it could not be read."""
+
+    at: float
+    contract: str | None
+    missing_labels: tuple[str, ...]
+    firing: bool
+    accused_version: str
+    pauses: tuple[str, ...]
+    mode: Mode | None
+    mode_note: str
+    alertmanager_configured: bool
+    suppression: Suppression | None
+    windows: tuple[str, ...]
+    flow: Flow | None
+    flow_problem: str
+    rollback_in_progress: str | None
+    written_rollbacks: tuple[str, ...]
+    unwritten_tries: int
+    restored_by: str | None
+    evidence: VersionEvidence | None
+    evidence_problem: str
+    lockout_until: float
+    target: TargetChoice | None
+    target_problem: str

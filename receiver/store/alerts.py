@@ -1,0 +1,169 @@
+"""Open and closed alerts, as the webhook keeps them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from receiver.payload import Alert
+from receiver.store.database import Transaction
+from receiver.store.schema import alerts
+
+FLOW = "flow"  # the first object type
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlert:
+    """One firing of an alert; closed once it was resolved. Times are Unix seconds."""
+
+    id: int
+    fingerprint: str
+    org: str
+    object_type: str
+    object_id: str
+    version: str
+    signal: str
+    starts_at: float
+    is_open: bool
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    received_at: float
+    refreshed_at: float
+    closed_at: float | None
+    verdict: str | None
+    holding_back: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How many alerts of a delivery were new, and how many were known already."""
+
+    stored: int
+    duplicate: int
+
+
+def record(tx: Transaction, delivered: Sequence[Alert], now: float) -> Recorded:
+    """Keep the alerts of one delivery; durable once the transaction is committed.
+
+    An alert is known by (fingerprint, starts_at). A known one is refreshed. A
+    firing alert that was closed stays closed: deliveries arrive out of order,
+    and a new firing has a new `starts_at`. A resolved alert closes every
+    firing of its fingerprint that had begun by then, because Alertmanager may
+    name another `starts_at` in it.
+    """
+    newest = {(alert.fingerprint, alert.starts_at, alert.firing): alert for alert in delivered}
+    known = _known(tx, {fingerprint for fingerprint, _, _ in newest})
+    # In one order for everybody: two deliveries of the same group must not wait for each other's rows.
+    ordered = [newest[key] for key in sorted(newest)]
+    _upsert(tx, ordered, now)
+    for alert in ordered:
+        if not alert.firing:
+            _close(tx, alert, now)
+    new = len({(alert.fingerprint, alert.starts_at) for alert in newest.values()} - known)
+    return Recorded(stored=new, duplicate=len(delivered) - new)
+
+
+def open_alerts(tx: Transaction, org: str) -> list[StoredAlert]:
+    """The organization's open alerts, oldest first."""
+    query = sa.select(alerts).where(alerts.c.org == org, alerts.c.is_open).order_by(alerts.c.starts_at, alerts.c.id)
+    return _rows(tx, query)
+
+
+def closed_undecided(tx: Transaction, org: str, limit: int = 500) -> list[StoredAlert]:
+    """Closed alerts whose end no decision has recorded yet, oldest first."""
+    query = (
+        sa.select(alerts)
+        .where(alerts.c.org == org, sa.not_(alerts.c.is_open))
+        .where(sa.or_(alerts.c.verdict.is_(None), alerts.c.verdict.not_in(("resolved", "unknown_contract"))))
+        .order_by(alerts.c.id)
+        .limit(limit)
+    )
+    return _rows(tx, query)
+
+
+def undecided_outside(tx: Transaction, orgs: Iterable[str], limit: int = 500) -> list[StoredAlert]:
+    """Alerts of organizations that are not configured here, and that have no decision yet."""
+    query = (
+        sa.select(alerts)
+        .where(alerts.c.org.not_in(list(orgs)), alerts.c.verdict.is_(None))
+        .order_by(alerts.c.id)
+        .limit(limit)
+    )
+    return _rows(tx, query)
+
+
+def get(tx: Transaction, alert_id: int) -> StoredAlert | None:
+    found = _rows(tx, sa.select(alerts).where(alerts.c.id == alert_id))
+    return found[0] if found else None
+
+
+def newest(tx: Transaction, *, org: str | None, open_only: bool, limit: int) -> list[StoredAlert]:
+    """For people: the newest alerts first."""
+    query = sa.select(alerts).order_by(alerts.c.id.desc()).limit(limit)
+    if org is not None:
+        query = query.where(alerts.c.org == org)
+    if open_only:
+        query = query.where(alerts.c.is_open)
+    return _rows(tx, query)
+
+
+def set_verdict(tx: Transaction, alert_id: int, verdict: str, holding_back: str) -> None:
+    tx.execute(sa.update(alerts).where(alerts.c.id == alert_id).values(verdict=verdict, holding_back=holding_back))
+
+
+def _rows(tx: Transaction, query: sa.Select[Any]) -> list[StoredAlert]:
+    return [StoredAlert(**row) for row in tx.execute(query).mappings()]
+
+
+def _known(tx: Transaction, fingerprints: set[str]) -> set[tuple[str, float]]:
+    """What is stored of these fingerprints; on PostgreSQL nobody else changes it until the transaction ends."""
+    query = sa.select(alerts.c.fingerprint, alerts.c.starts_at)
+    query = query.order_by(alerts.c.fingerprint, alerts.c.starts_at).with_for_update()
+    names = sorted(fingerprints)
+    known: set[tuple[str, float]] = set()
+    for first in range(0, len(names), 500):  # databases bound the number of parameters
+        rows = tx.execute(query.where(alerts.c.fingerprint.in_(names[first : first + 500])))
+        known.update((row.fingerprint, row.starts_at) for row in rows)
+    return known
+
+
+def _upsert(tx: Transaction, delivered: Sequence[Alert], now: float) -> None:
+    if not delivered:
+        return
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(alerts)
+    # A closed row stays closed: `is_open` is not among what a repeated delivery may change.
+    statement = statement.on_conflict_do_update(
+        index_elements=[alerts.c.fingerprint, alerts.c.starts_at],
+        set_={"annotations": statement.excluded.annotations, "refreshed_at": now},
+    )
+    tx.execute(statement, [_row(alert, now) for alert in delivered])
+
+
+def _close(tx: Transaction, alert: Alert, now: float) -> None:
+    over = max(alert.starts_at, alert.ends_at or alert.starts_at)
+    tx.execute(
+        sa.update(alerts)
+        .where(alerts.c.fingerprint == alert.fingerprint, alerts.c.starts_at <= over, alerts.c.is_open)
+        .values(is_open=False, closed_at=now)
+    )
+
+
+def _row(alert: Alert, now: float) -> dict[str, Any]:
+    return {
+        "fingerprint": alert.fingerprint,
+        "starts_at": alert.starts_at,
+        "org": alert.label("org"),
+        "object_type": FLOW,
+        "object_id": alert.label("flow_id"),
+        "version": alert.label("flow_version"),
+        "signal": alert.label("signal"),
+        "is_open": alert.firing,
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "received_at": now,
+        "refreshed_at": now,
+        "closed_at": None if alert.firing else now,
+    }

@@ -1,0 +1,125 @@
+"""What people and pipelines set: pauses and maintenance windows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from receiver.store.database import Transaction
+from receiver.store.schema import pauses, windows
+
+EVERY_ORG = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The bridge writes nothing for `org` (`*`: for any organization) until somebody resumes it."""
+
+    org: str
+    paused_by: str
+    reason: str
+    paused_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A maintenance window or known incident; no `flow_ids` means every flow. Times are Unix seconds."""
+
+    id: str
+    org: str
+    flow_ids: tuple[str, ...]
+    kind: str
+    starts_at: float
+    ends_at: float
+    reason: str
+    owner: str
+    created_by: str
+    created_at: float
+    closed_at: float | None
+
+    def covers(self, flow_id: str) -> bool:
+        return not self.flow_ids or flow_id in self.flow_ids
+
+
+def pause(tx: Transaction, org: str, *, by: str, reason: str, now: float) -> Pause:
+    """Pause one organization or all; a pause that exists is replaced."""
+    resume(tx, org)
+    made = Pause(org, by, reason, now)
+    tx.execute(sa.insert(pauses).values(org=org, paused_by=by, reason=reason, paused_at=now))
+    return made
+
+
+def resume(tx: Transaction, org: str) -> bool:
+    """End a pause; False if there was none."""
+    return tx.execute(sa.delete(pauses).where(pauses.c.org == org)).rowcount > 0
+
+
+def list_pauses(tx: Transaction, org: str | None = None) -> list[Pause]:
+    """The pauses in force, or those that hold for one organization."""
+    query = sa.select(pauses).order_by(pauses.c.org)
+    if org is not None:
+        query = query.where(pauses.c.org.in_((org, EVERY_ORG)))
+    return [Pause(**row) for row in tx.execute(query).mappings()]
+
+
+def open_window(
+    tx: Transaction,
+    *,
+    org: str,
+    flow_ids: Sequence[str],
+    kind: str,
+    starts_at: float,
+    ends_at: float,
+    reason: str,
+    owner: str,
+    created_by: str,
+    now: float,
+) -> Window:
+    """Record a window; it is in force from `starts_at` up to, but not including, `ends_at`."""
+    made = Window(
+        str(uuid4()), org, tuple(flow_ids), kind, starts_at, ends_at, reason, owner, created_by, now, closed_at=None
+    )
+    tx.execute(
+        sa.insert(windows).values(
+            id=made.id,
+            org=org,
+            flow_ids=list(flow_ids),
+            kind=kind,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            reason=reason,
+            owner=owner,
+            created_by=created_by,
+            created_at=now,
+        )
+    )
+    return made
+
+
+def close_window(tx: Transaction, window_id: str, *, now: float) -> bool:
+    """End a window now; False if it does not exist or has ended already."""
+    still_open = (windows.c.id == window_id, windows.c.closed_at.is_(None), windows.c.ends_at > now)
+    return tx.execute(sa.update(windows).where(*still_open).values(closed_at=now)).rowcount > 0
+
+
+def list_windows(tx: Transaction, *, now: float, org: str | None = None, ended: bool = False) -> list[Window]:
+    """Windows that are in force or to come; with `ended` also the past ones. Earliest first."""
+    query = sa.select(windows).order_by(windows.c.starts_at, windows.c.id)
+    if not ended:
+        query = query.where(windows.c.closed_at.is_(None), windows.c.ends_at > now)
+    if org is not None:
+        query = query.where(windows.c.org == org)
+    return [_window(row) for row in tx.execute(query).mappings()]
+
+
+def active_windows(tx: Transaction, *, now: float, org: str | None = None) -> list[Window]:
+    """Windows that are in force at `now`."""
+    return [window for window in list_windows(tx, now=now, org=org) if window.starts_at <= now]
+
+
+def _window(row: sa.RowMapping) -> Window:
+    values: dict[str, Any] = dict(row)
+    values["flow_ids"] = tuple(values["flow_ids"])
+    return Window(**values)

@@ -1,0 +1,124 @@
+"""The database: connections, transactions, its clock, and the state of its schema."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import alembic.command
+import alembic.config
+import alembic.runtime.migration
+import alembic.script
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+Transaction = sa.Connection
+"""An open transaction; the functions of this package take one, nobody else looks inside."""
+
+_SQLITE_BUSY_TIMEOUT_S = 10.0
+_MIGRATION_LOCK = 4_201_964_001  # any number; PostgreSQL's advisory lock that two starting receivers contend for
+
+
+class StoreUnavailable(Exception):
+    """The database cannot be read or written now; nothing of the transaction was kept."""
+
+
+class SchemaMismatch(Exception):  # noqa: N818
+    """The database was migrated by a newer release than this one."""
+
+
+class Store:
+    """One database. `begin()` gives a transaction that is durable once the block is left."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        """A transaction for reading and writing; raises StoreUnavailable, and then nothing was kept.
+
+        On SQLite the write lock is taken at once: a read that later becomes a
+        write fails there with "database is locked", whatever the timeout.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as problem:
+            raise StoreUnavailable(_sentence(problem)) from problem
+
+    def migrate(self) -> None:
+        """Bring the schema to this release's revision; safe when several receivers start at once.
+
+        Raises StoreUnavailable, or SchemaMismatch for a database of a newer release.
+        """
+        try:
+            with self._engine.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+                _upgrade(connection)
+        except SQLAlchemyError as problem:
+            raise StoreUnavailable(_sentence(problem)) from problem
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def clock(tx: Transaction) -> float:
+    """The database's time in Unix seconds: one clock for all receivers.
+
+    A SQLite file belongs to one host, so there it is the host's clock.
+    """
+    if tx.dialect.name == "postgresql":
+        return float(tx.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())")))
+    return time.time()
+
+
+def _engine(url: str) -> sa.Engine:
+    if sa.make_url(url).get_backend_name() == "sqlite":
+        engine = sa.create_engine(url, connect_args={"timeout": _SQLITE_BUSY_TIMEOUT_S})
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_immediately)
+        return engine
+    # Read committed is what the conditional updates are written for; a dead connection is found before it is used.
+    return sa.create_engine(
+        url,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3},
+    )
+
+
+def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # pysqlite must not begin by itself
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")  # 202 means durable, also when the power fails
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_immediately(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    known = {script.revision for script in alembic.script.ScriptDirectory.from_config(config).walk_revisions()}
+    current = set(alembic.runtime.migration.MigrationContext.configure(connection).get_current_heads())
+    if not current <= known:
+        raise SchemaMismatch(
+            f"the database is at schema revision {', '.join(sorted(current))}, which this release does not know: "
+            "start the release that migrated it, or a newer one"
+        )
+    alembic.command.upgrade(config, "head")
+
+
+def _sentence(problem: SQLAlchemyError) -> str:
+    """The driver's own first line: SQLAlchemy's text adds the statement with its parameters."""
+    cause = getattr(problem, "orig", None) or problem
+    return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause).strip() else 'no detail'}"

@@ -1,0 +1,81 @@
+"""The lease: one writer per organization, over all receivers.
+
+A lease is a row that is taken with one conditional UPDATE and fenced by a
+number that grows with every taker. Whoever was overtaken can commit nothing
+more, because each of its transactions begins by rewriting the row.
+"""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from receiver.store.database import Transaction
+from receiver.store.schema import leases
+
+
+class LeaseLost(Exception):  # noqa: N818
+    """Another receiver has taken the lease; nothing of the transaction may be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    name: str
+    owner: str
+    fence: int
+
+
+def take(tx: Transaction, name: str, owner: str, *, now: float, lease_s: float) -> Lease | None:
+    """Take the lease, or renew one's own; None while somebody else holds it."""
+    _make(tx, name)
+    free = sa.or_(leases.c.owner == owner, leases.c.expires_at <= now)
+    taken = tx.execute(
+        sa.update(leases)
+        .where(leases.c.name == name, free)
+        .values(owner=owner, fence=leases.c.fence + 1, expires_at=now + lease_s)
+        .returning(leases.c.fence)
+    ).scalar_one_or_none()
+    return None if taken is None else Lease(name, owner, taken)
+
+
+def lock(tx: Transaction, name: str) -> None:
+    """Keep everybody else who locks the same name waiting until the transaction ends."""
+    _make(tx, name)
+    tx.execute(sa.update(leases).where(leases.c.name == name).values(fence=leases.c.fence))
+
+
+def hold(tx: Transaction, lease: Lease, *, now: float) -> None:
+    """Make sure that the lease is still ours, and keep every other receiver out until the transaction ends.
+
+    Raises LeaseLost. Rewriting the row is the lock: another taker waits here.
+    """
+    held = tx.execute(
+        sa.update(leases)
+        .where(leases.c.name == lease.name, leases.c.fence == lease.fence, leases.c.expires_at > now)
+        .values(fence=lease.fence)
+    ).rowcount
+    if held != 1:
+        raise LeaseLost(f"the lease {lease.name} has been taken over or has run out")
+
+
+def release(tx: Transaction, lease: Lease) -> None:
+    """Give the lease back, if it is still ours."""
+    tx.execute(
+        sa.update(leases)
+        .where(leases.c.name == lease.name, leases.c.fence == lease.fence)
+        .values(owner="", expires_at=0.0)
+    )
+
+
+def held(tx: Transaction, *, now: float) -> set[str]:
+    """Names of the leases that somebody holds."""
+    return set(tx.scalars(sa.select(leases.c.name).where(leases.c.expires_at > now)))
+
+
+def _make(tx: Transaction, name: str) -> None:
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    tx.execute(
+        dialect.insert(leases)
+        .values(name=name, owner="", fence=0, expires_at=0.0)
+        .on_conflict_do_nothing(index_elements=[leases.c.name])
+    )

@@ -1,0 +1,243 @@
+"""Rollbacks: one row per try, its steps, and its permits to send."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from receiver.store.database import Transaction
+from receiver.store.schema import permits, rollbacks, steps
+
+
+class State(StrEnum):
+    """Where a rollback stands; the last six are its ends."""
+
+    PLANNED = "planned"
+    PUBLISHING = "publishing"
+    CONFIRMING = "confirming"
+    VERIFYING = "verifying"
+    SUCCEEDED = "succeeded"
+    INEFFECTIVE = "ineffective"
+    UNVERIFIED = "unverified"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+    OBSERVED = "observed"
+
+
+LEASED = frozenset({State.PLANNED, State.PUBLISHING, State.CONFIRMING})
+UNDER_WAY = LEASED | {State.VERIFYING}
+ENDS = frozenset(State) - UNDER_WAY
+
+
+class Answer(StrEnum):
+    """What Genesys Cloud said to the publish that a permit allowed."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"  # provably without effect
+    AMBIGUOUS = "ambiguous"  # only reading the flow can tell
+
+
+class AlreadyTried(Exception):  # noqa: N818
+    """This try of this version exists: another receiver, or an earlier delivery, was first."""
+
+
+class Conflict(Exception):  # noqa: N818
+    """The rollback was changed by somebody else since it was read; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """One try to make an earlier version live again. Times are Unix seconds."""
+
+    id: str
+    alert_id: int
+    org: str
+    object_type: str
+    object_id: str
+    accused_version: str
+    live_since: float
+    try_number: int
+    shadow: bool  # mode observe: shows what would have been done, and blocks nothing that is real
+    target_version: str
+    state: State
+    reason: str
+    revision: int
+    created_at: float
+    deadline: float
+    not_before: float
+    started_at: float | None
+    wrote: bool
+    threshold_ratio: float
+    confirmed_at: float | None
+    ended_at: float | None
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to send one publish until `valid_until`; no `answer` means nobody knows whether it was sent."""
+
+    rollback_id: str
+    number: int
+    strategy: str
+    target_version: str
+    issued_at: float
+    valid_until: float
+    answer: Answer | None
+    operation_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a rollback's story."""
+
+    at: float
+    state: str
+    event: str
+    detail: dict[str, Any]
+
+
+def create(tx: Transaction, rollback: Rollback) -> None:
+    """Insert a new try. Raises AlreadyTried if the same try exists."""
+    try:
+        with tx.begin_nested():
+            tx.execute(sa.insert(rollbacks).values(**_values(rollback)))
+    except IntegrityError as problem:
+        raise AlreadyTried(
+            f"try {rollback.try_number} of version {rollback.accused_version} of {rollback.object_id} exists"
+        ) from problem
+
+
+def change(tx: Transaction, rollback: Rollback, **values: Any) -> Rollback:
+    """Change a rollback that nobody else has changed meanwhile, and give its new form. Raises Conflict."""
+    values["revision"] = rollback.revision + 1
+    changed = (
+        tx.execute(
+            sa.update(rollbacks)
+            .where(rollbacks.c.id == rollback.id, rollbacks.c.revision == rollback.revision)
+            .values(**values)
+            .returning(*rollbacks.c)
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if changed is None:
+        raise Conflict(f"rollback {rollback.id} is no longer at revision {rollback.revision}")
+    return _rollback(changed)
+
+
+def add_step(tx: Transaction, rollback: Rollback, event: str, *, at: float, detail: Mapping[str, Any]) -> None:
+    tx.execute(
+        sa.insert(steps).values(
+            rollback_id=rollback.id, at=at, state=rollback.state.value, event=event, detail=dict(detail)
+        )
+    )
+
+
+def get(tx: Transaction, rollback_id: str) -> Rollback | None:
+    found = _rollbacks(tx, sa.select(rollbacks).where(rollbacks.c.id == rollback_id))
+    return found[0] if found else None
+
+
+def steps_of(tx: Transaction, rollback_id: str) -> list[Step]:
+    query = sa.select(steps.c.at, steps.c.state, steps.c.event, steps.c.detail)
+    return [Step(*row) for row in tx.execute(query.where(steps.c.rollback_id == rollback_id).order_by(steps.c.id))]
+
+
+def under_way(tx: Transaction, org: str | None = None, states: Iterable[State] = UNDER_WAY) -> list[Rollback]:
+    """Rollbacks that have not ended, oldest first."""
+    query = sa.select(rollbacks).where(rollbacks.c.state.in_([state.value for state in states]))
+    if org is not None:
+        query = query.where(rollbacks.c.org == org)
+    return _rollbacks(tx, query.order_by(rollbacks.c.created_at, rollbacks.c.id))
+
+
+def of_flow(tx: Transaction, org: str, object_id: str, *, shadow: bool) -> list[Rollback]:
+    """Every rollback of one flow, newest first."""
+    query = sa.select(rollbacks).where(
+        rollbacks.c.org == org, rollbacks.c.object_id == object_id, rollbacks.c.shadow == shadow
+    )
+    return _rollbacks(tx, query.order_by(rollbacks.c.created_at.desc(), rollbacks.c.id))
+
+
+def newest(tx: Transaction, *, org: str | None, flow_id: str | None, limit: int) -> list[Rollback]:
+    """For people: the newest rollbacks first."""
+    query = sa.select(rollbacks).order_by(rollbacks.c.created_at.desc(), rollbacks.c.id).limit(limit)
+    if org is not None:
+        query = query.where(rollbacks.c.org == org)
+    if flow_id is not None:
+        query = query.where(rollbacks.c.object_id == flow_id)
+    return _rollbacks(tx, query)
+
+
+def newest_of_each_flow(tx: Transaction) -> list[Rollback]:
+    """The newest rollback of every flow that has one, shadow ones left out."""
+    rows: dict[tuple[str, str], Rollback] = {}
+    query = sa.select(rollbacks).where(sa.not_(rollbacks.c.shadow)).order_by(rollbacks.c.created_at)
+    for rollback in _rollbacks(tx, query):
+        rows[rollback.org, rollback.object_id] = rollback
+    return list(rows.values())
+
+
+def last_start(tx: Transaction, org: str | None, flow_id: str | None, *, shadow: bool) -> float | None:
+    """When a rollback last started in an organization (None: in any), or of one of its flows."""
+    query = sa.select(sa.func.max(rollbacks.c.started_at)).where(rollbacks.c.shadow == shadow)
+    if org is not None:
+        query = query.where(rollbacks.c.org == org)
+    if flow_id is not None:
+        query = query.where(rollbacks.c.object_id == flow_id)
+    started_at: float | None = tx.scalar(query)
+    return started_at
+
+
+def issue_permit(tx: Transaction, rollback: Rollback, *, now: float, permit_s: float, strategy: str) -> Permit:
+    """Write down that one publish may be sent until `now + permit_s`."""
+    number = len(permits_of(tx, rollback.id)) + 1
+    permit = Permit(rollback.id, number, strategy, rollback.target_version, now, now + permit_s, None, None)
+    tx.execute(
+        sa.insert(permits).values(
+            rollback_id=permit.rollback_id,
+            number=permit.number,
+            strategy=permit.strategy,
+            target_version=permit.target_version,
+            issued_at=permit.issued_at,
+            valid_until=permit.valid_until,
+        )
+    )
+    return permit
+
+
+def answer_permit(tx: Transaction, permit: Permit, answer: Answer, operation_id: str | None = None) -> None:
+    tx.execute(
+        sa.update(permits)
+        .where(permits.c.rollback_id == permit.rollback_id, permits.c.number == permit.number)
+        .values(answer=answer.value, operation_id=operation_id)
+    )
+
+
+def permits_of(tx: Transaction, rollback_id: str) -> list[Permit]:
+    """The permits of one rollback, in their order."""
+    query = sa.select(permits).where(permits.c.rollback_id == rollback_id).order_by(permits.c.number)
+    found = []
+    for row in tx.execute(query).mappings():
+        values = dict(row)
+        values["answer"] = Answer(values["answer"]) if values["answer"] else None
+        found.append(Permit(**values))
+    return found
+
+
+def _rollbacks(tx: Transaction, query: sa.Select[Any]) -> list[Rollback]:
+    return [_rollback(row) for row in tx.execute(query).mappings()]
+
+
+def _rollback(row: sa.RowMapping) -> Rollback:
+    values: dict[str, Any] = dict(row)
+    values["state"] = State(values["state"])
+    return Rollback(**values)
+
+
+def _values(rollback: Rollback) -> dict[str, Any]:
+    return {column.name: getattr(rollback, column.name) for column in rollbacks.columns}

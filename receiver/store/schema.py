@@ -1,0 +1,175 @@
+"""The tables. Times are Unix seconds; JSON columns hold what people read; the loop decides by the others."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+_row_id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", _row_id, primary_key=True, autoincrement=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("starts_at", Double, nullable=False),
+    Column("org", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("signal", Text, nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("annotations", JSON, nullable=False),
+    Column("received_at", Double, nullable=False),
+    Column("refreshed_at", Double, nullable=False),
+    Column("closed_at", Double),
+    Column("verdict", Text),  # of the newest decision; null until the first one
+    Column("holding_back", Text),
+    UniqueConstraint("fingerprint", "starts_at", name="uq_alerts_fingerprint_starts_at"),
+    Index("ix_alerts_org_open", "org", "is_open"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", _row_id, primary_key=True, autoincrement=True),
+    Column("alert_id", ForeignKey("alerts.id", name="fk_decisions_alert"), nullable=False, index=True),
+    Column("rollback_id", Text),
+    Column("org", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("guards", JSON, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("receiver", Text, nullable=False),
+    Index("ix_decisions_object", "org", "object_id", "verdict"),
+)
+
+rollbacks = Table(
+    "rollbacks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("alert_id", ForeignKey("alerts.id", name="fk_rollbacks_alert"), nullable=False),
+    Column("org", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("accused_version", Text, nullable=False),
+    Column("live_since", Double, nullable=False),
+    Column("try_number", Integer, nullable=False),
+    Column("shadow", Boolean, nullable=False),
+    Column("target_version", Text, nullable=False),
+    Column("state", Text, nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("deadline", Double, nullable=False),
+    Column("not_before", Double, nullable=False),
+    Column("started_at", Double),  # when the first permit to publish was given; the lockout counts from it
+    Column("wrote", Boolean, nullable=False),  # a publish was sent, or may have been, and was not provably refused
+    Column("threshold_ratio", Double, nullable=False),  # what the target is held to while it is verified
+    Column("confirmed_at", Double),
+    Column("ended_at", Double),
+    Column("facts", JSON, nullable=False),
+    UniqueConstraint(
+        "org",
+        "object_type",
+        "object_id",
+        "accused_version",
+        "live_since",
+        "try_number",
+        "shadow",
+        name="uq_rollbacks_try",
+    ),
+    Index("ix_rollbacks_object", "org", "object_id"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("id", _row_id, primary_key=True, autoincrement=True),
+    Column("rollback_id", ForeignKey("rollbacks.id", name="fk_steps_rollback"), nullable=False, index=True),
+    Column("at", Double, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+)
+
+permits = Table(
+    "permits",
+    metadata,
+    Column("rollback_id", ForeignKey("rollbacks.id", name="fk_permits_rollback"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("strategy", Text, nullable=False),
+    Column("target_version", Text, nullable=False),
+    Column("issued_at", Double, nullable=False),
+    Column("valid_until", Double, nullable=False),
+    Column("answer", Text),  # null: nobody knows whether it was sent
+    Column("operation_id", Text),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("org", Text, primary_key=True),  # "*": every organization
+    Column("paused_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("paused_at", Double, nullable=False),
+)
+
+windows = Table(
+    "windows",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("org", Text, nullable=False),
+    Column("flow_ids", JSON, nullable=False),  # empty: every flow of the organization
+    Column("kind", Text, nullable=False),
+    Column("starts_at", Double, nullable=False),
+    Column("ends_at", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("closed_at", Double),
+    Index("ix_windows_org_ends_at", "org", "ends_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _row_id, primary_key=True, autoincrement=True),
+    Column("event_id", Text, nullable=False),
+    Column("sink", Text, nullable=False),
+    Column("subject", Text, nullable=False),  # what it is about; people hear of each subject once
+    Column("payload", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("not_before", Double, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("last_error", Text),
+    Column("delivered_at", Double),
+    UniqueConstraint("sink", "subject", name="uq_outbox_sink_subject"),
+    Index("ix_outbox_pending", "delivered_at", "not_before"),
+)

@@ -1,0 +1,82 @@
+"""`POST /alerts`: takes Alertmanager's webhook, records it, answers. What is decided later is not its business.
+
+Alertmanager sends again after a 5xx and after no answer, and after nothing else: so
+whatever was not stored for a passing reason is 503, and whatever cannot be helped
+by repetition is 4xx.
+"""
+
+import logging
+from http import HTTPStatus
+
+from flask import Blueprint, Response, request
+from flask.typing import ResponseReturnValue
+from pydantic_core import from_json
+
+from genesys.log import event
+from receiver.config import Role
+from receiver.metrics import Outcome, ReceiverMetrics
+from receiver.payload import Delivery, PayloadError, parse
+from receiver.store import alerts
+from receiver.store.database import Store, clock
+from receiver.web.auth import Tokens
+from receiver.web.fields import NoParameters, query
+from receiver.web.problems import Problem
+
+log = logging.getLogger(__name__)
+
+_OUTCOMES = {
+    HTTPStatus.BAD_REQUEST: Outcome.MALFORMED,
+    HTTPStatus.UNAUTHORIZED: Outcome.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN: Outcome.UNAUTHORIZED,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Outcome.TOO_LARGE,
+    HTTPStatus.SERVICE_UNAVAILABLE: Outcome.NOT_STORED,
+    HTTPStatus.INTERNAL_SERVER_ERROR: Outcome.NOT_STORED,
+}
+_MAX_DETAIL_CHARS = 500
+
+
+def blueprint(store: Store, tokens: Tokens, metrics: ReceiverMetrics) -> Blueprint:
+    """The one call with the role `alertmanager`."""
+    calls = Blueprint("intake", __name__)
+
+    @calls.post("/alerts")
+    @tokens.requires(Role.ALERTMANAGER)
+    def deliver() -> ResponseReturnValue:
+        query(NoParameters)
+        delivery = _delivery(request.get_data(cache=False))
+        with store.begin() as tx:
+            recorded = alerts.record(tx, delivery.alerts, clock(tx))
+        metrics.received(Outcome.STORED, recorded.stored)
+        metrics.received(Outcome.DUPLICATE, recorded.duplicate)
+        if delivery.truncated:
+            cure = "remove max_alerts from Alertmanager's webhook_configs"
+            event(log, logging.WARNING, "alerts_left_out", count=delivery.truncated, cure=cure)
+        return {"stored": recorded.stored, "duplicate": recorded.duplicate}, HTTPStatus.ACCEPTED
+
+    @calls.after_request
+    def count_rejected(response: Response) -> Response:
+        outcome = _OUTCOMES.get(HTTPStatus(response.status_code))
+        if outcome is not None:
+            metrics.received(outcome)
+            detail = str((response.get_json(silent=True) or {}).get("detail"))[:_MAX_DETAIL_CHARS]
+            event(
+                log,
+                logging.WARNING,
+                "delivery_rejected",
+                outcome=outcome.value,
+                sender=request.remote_addr,
+                detail=detail,
+            )
+        return response
+
+    return calls
+
+
+def _delivery(data: bytes) -> Delivery:
+    """The delivery, whatever its Content-Type says. Raises Problem 400."""
+    try:
+        return parse(from_json(data, allow_inf_nan=False))
+    except PayloadError as problem:
+        raise Problem(HTTPStatus.BAD_REQUEST, str(problem)) from None
+    except ValueError as problem:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {problem}") from None

@@ -1,0 +1,47 @@
+"""The WSGI application, put together from its blueprints."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from flask import Flask, Response
+
+from receiver.config import ReceiverSettings
+from receiver.metrics import ReceiverMetrics
+from receiver.store.database import Store
+from receiver.web import alerts, controls, health, problems, records
+from receiver.web.auth import Tokens
+
+API = "/api/v1"
+
+
+def create_app(
+    store: Store,
+    settings: ReceiverSettings,
+    orgs: Collection[str],
+    metrics: ReceiverMetrics,
+    worker_health: Callable[[], Sequence[str]],
+) -> Flask:
+    """The whole API and the pages beside it.
+
+    `orgs` are the configured organizations. `worker_health` gives what is wrong with
+    the worker, a sentence each; nothing is wrong when it gives none.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.config.update(MAX_CONTENT_LENGTH=settings.max_body_bytes, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.url_map.merge_slashes = False  # an unknown path is 404, never a redirect
+    tokens = Tokens(settings.tokens)
+    problems.install(app, settings.max_body_bytes)
+    for blueprint in (
+        alerts.blueprint(store, tokens, metrics),
+        records.blueprint(store, tokens),
+        controls.blueprint(store, tokens, orgs),
+    ):
+        app.register_blueprint(blueprint, url_prefix=API)
+    app.register_blueprint(health.blueprint(store, metrics, worker_health))
+    app.after_request(_not_cached)
+    return app
+
+
+def _not_cached(response: Response) -> Response:
+    """Every answer is about this moment: a proxy that keeps a pause would show it for ever."""
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response

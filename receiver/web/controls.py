@@ -1,0 +1,189 @@
+"""What people set: `/pause` and `/maintenance`. Each change bears the name of the token that made it."""
+
+from collections.abc import Callable, Collection
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from pydantic import Field, StringConstraints
+
+from receiver.config import Role
+from receiver.store import controls
+from receiver.store.controls import EVERY_ORG, Pause, Window
+from receiver.store.database import Store, clock
+from receiver.web.auth import Tokens, caller
+from receiver.web.fields import Moment, Name, NoParameters, Strict, Words, body, query, rfc3339, rfc3339_or_none
+from receiver.web.problems import Fault, bad_request, not_found
+
+_MAX_FLOWS = 1000  # of one window; a window for more is one for the organization
+
+
+class Kind(StrEnum):
+    """Why a window is open; both hold the bridge back."""
+
+    MAINTENANCE = "maintenance"
+    INCIDENT = "incident"
+
+
+class PauseOrder(Strict):
+    org: Name = EVERY_ORG
+    reason: Words
+
+
+class PauseQuery(Strict):
+    org: Name = EVERY_ORG
+
+
+class WindowOrder(Strict):
+    """Without `flow_ids` the window is for every flow; an empty list would be read as that by mistake."""
+
+    org: Name
+    flow_ids: (
+        Annotated[
+            tuple[Annotated[Name, StringConstraints(min_length=1)], ...], Field(min_length=1, max_length=_MAX_FLOWS)
+        ]
+        | None
+    ) = None
+    kind: Kind = Kind.MAINTENANCE
+    starts_at: Moment | None = None
+    ends_at: Moment
+    reason: Words
+    owner: Name = ""
+
+
+class WindowQuery(Strict):
+    """`ended`: also those that are over."""
+
+    org: Name | None = None
+    ended: bool = False
+
+
+def blueprint(store: Store, tokens: Tokens, orgs: Collection[str]) -> Blueprint:
+    """The calls that stop the bridge: the role `operator` to change, `viewer` to look."""
+    calls = Blueprint("controls", __name__)
+    reading, writing = tokens.requires(Role.VIEWER, Role.OPERATOR), tokens.requires(Role.OPERATOR)
+    _add_pause(calls, store, frozenset(orgs), reading, writing)
+    _add_maintenance(calls, store, frozenset(orgs), reading, writing)
+    return calls
+
+
+View = Callable[..., ResponseReturnValue]
+Guard = Callable[[View], View]
+
+
+def _add_pause(calls: Blueprint, store: Store, orgs: frozenset[str], reading: Guard, writing: Guard) -> None:
+    @calls.get("/pause")
+    @reading
+    def list_pauses() -> ResponseReturnValue:
+        query(NoParameters)
+        with store.begin() as tx:
+            found = controls.list_pauses(tx)
+        return {"pauses": [_pause(pause) for pause in found]}
+
+    @calls.put("/pause")
+    @writing
+    def pause() -> ResponseReturnValue:
+        query(NoParameters)
+        order = body(PauseOrder)
+        _check_org(order.org, orgs | {EVERY_ORG}, {"pointer": "#/org"})
+        with store.begin() as tx:
+            made = controls.pause(tx, order.org, by=caller().name, reason=order.reason, now=clock(tx))
+        return _pause(made)
+
+    @calls.delete("/pause")
+    @writing
+    def resume() -> ResponseReturnValue:
+        org = query(PauseQuery).org
+        _check_org(org, orgs | {EVERY_ORG}, {"parameter": "org"})
+        with store.begin() as tx:
+            ended = controls.resume(tx, org)
+            left = [found.org for found in controls.list_pauses(tx)]
+        if not ended:
+            raise not_found(f"{org} is not paused; paused: {', '.join(left) or 'none'}")
+        return "", HTTPStatus.NO_CONTENT
+
+
+def _add_maintenance(calls: Blueprint, store: Store, orgs: frozenset[str], reading: Guard, writing: Guard) -> None:
+    @calls.get("/maintenance")
+    @reading
+    def list_windows() -> ResponseReturnValue:
+        asked = query(WindowQuery)
+        with store.begin() as tx:
+            now = clock(tx)
+            found = controls.list_windows(tx, now=now, org=asked.org, ended=asked.ended)
+        return {"windows": [_window(window, now) for window in found]}
+
+    @calls.post("/maintenance")
+    @writing
+    def open_window() -> ResponseReturnValue:
+        query(NoParameters)
+        order = body(WindowOrder)
+        _check_org(order.org, orgs, {"pointer": "#/org"})
+        with store.begin() as tx:
+            now = clock(tx)
+            starts_at = now if order.starts_at is None else order.starts_at
+            _check_times(starts_at, order.ends_at, now)
+            made = controls.open_window(
+                tx,
+                org=order.org,
+                flow_ids=tuple(dict.fromkeys(order.flow_ids or ())),
+                kind=order.kind.value,
+                starts_at=starts_at,
+                ends_at=order.ends_at,
+                reason=order.reason,
+                owner=order.owner,
+                created_by=caller().name,
+                now=now,
+            )
+        return _window(made, now), HTTPStatus.CREATED
+
+    @calls.delete("/maintenance/<window_id>")
+    @writing
+    def close_window(window_id: str) -> ResponseReturnValue:
+        query(NoParameters)
+        with store.begin() as tx:
+            closed = "\x00" not in window_id and controls.close_window(tx, window_id, now=clock(tx))
+        if not closed:
+            raise not_found("there is no such window, or it is over already")
+        return "", HTTPStatus.NO_CONTENT
+
+
+def _check_org(org: str, known: Collection[str], where: Fault) -> None:
+    if org not in known:
+        raise bad_request([{"detail": f"is not configured; known: {', '.join(sorted(known))}", **where}])
+
+
+def _check_times(starts_at: float, ends_at: float, now: float) -> None:
+    if ends_at <= starts_at:
+        raise bad_request([{"detail": f"must be after starts_at ({rfc3339(starts_at)})", "pointer": "#/ends_at"}])
+    if ends_at <= now:
+        raise bad_request([{"detail": f"must be in the future; it is {rfc3339(now)}", "pointer": "#/ends_at"}])
+
+
+def _pause(pause: Pause) -> dict[str, Any]:
+    return {
+        "org": pause.org,
+        "paused_by": pause.paused_by,
+        "reason": pause.reason,
+        "paused_at": rfc3339(pause.paused_at),
+    }
+
+
+def _window(window: Window, now: float) -> dict[str, Any]:
+    over = window.closed_at is not None or window.ends_at <= now
+    return {
+        "id": window.id,
+        "org": window.org,
+        "flow_ids": list(window.flow_ids) or None,
+        "kind": window.kind,
+        "state": "ended" if over else "active" if window.starts_at <= now else "scheduled",
+        "starts_at": rfc3339(window.starts_at),
+        "ends_at": rfc3339(window.ends_at),
+        "reason": window.reason,
+        "owner": window.owner,
+        "created_by": window.created_by,
+        "created_at": rfc3339(window.created_at),
+        "closed_at": rfc3339_or_none(window.closed_at),
+    }

@@ -1,0 +1,110 @@
+"""What requests may contain, and times as the API writes them: RFC 3339 with an offset."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+from flask import request
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
+
+from receiver.payload import storable
+from receiver.web.problems import Fault, bad_request
+
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_MAX_MOMENT = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+MAX_LIMIT = 1000
+
+
+def _moment(value: object) -> float:
+    """Unix seconds of an RFC 3339 time."""
+    if not isinstance(value, str) or _RFC3339.fullmatch(value) is None:
+        raise ValueError("must be a time with its offset, like 2024-01-01T12:00:00Z or 2024-01-01T13:00:00+01:00")
+    moment = datetime.fromisoformat(value.upper().replace(" ", "T")).timestamp()
+    if not 0 <= moment <= _MAX_MOMENT:
+        raise ValueError("must be a time between the years 1970 and 9998")
+    return moment
+
+
+def rfc3339(moment: float) -> str:
+    """Unix seconds in UTC, to the millisecond."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def rfc3339_or_none(moment: float | None) -> str | None:
+    return None if moment is None else rfc3339(moment)
+
+
+Moment = Annotated[float, BeforeValidator(_moment)]
+"""Written as RFC 3339, read as Unix seconds."""
+
+Words = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=1000),
+    AfterValidator(storable),
+]
+"""What a person has to say: a reason."""
+
+Name = Annotated[str, StringConstraints(max_length=200), AfterValidator(storable)]
+"""An organization, a flow id, an owner; longer ones do not exist."""
+
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
+
+
+class Strict(BaseModel):
+    """Base of what requests contain: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class NoParameters(Strict):
+    """The query of a call that has none."""
+
+
+ModelT = TypeVar("ModelT", bound=Strict)
+
+
+def body(model: type[ModelT]) -> ModelT:
+    """The request's JSON body, whatever its Content-Type says. Raises Problem 400 with every fault."""
+    try:
+        return model.model_validate_json(request.get_data(cache=False))
+    except ValidationError as problem:
+        raise bad_request(_faults(model, problem, _in_body)) from None
+
+
+def query(model: type[ModelT]) -> ModelT:
+    """The request's query parameters. Raises Problem 400 with every fault."""
+    given: dict[str, Any] = {
+        name: values[0] if len(values) == 1 else values for name, values in request.args.to_dict(flat=False).items()
+    }
+    try:
+        return model.model_validate(given)
+    except ValidationError as problem:
+        raise bad_request(_faults(model, problem, _in_query)) from None
+
+
+def _faults(model: type[Strict], problem: ValidationError, where: Callable[[ErrorDetails], Fault]) -> list[Fault]:
+    faults = problem.errors(include_url=False, include_context=False, include_input=False)
+    return [{"detail": _said(model, fault), **where(fault)} for fault in faults]
+
+
+def _in_body(fault: ErrorDetails) -> Fault:
+    return {"pointer": "#" + "".join(f"/{part}" for part in fault["loc"])}
+
+
+def _in_query(fault: ErrorDetails) -> Fault:
+    return {"parameter": str(fault["loc"][0])}
+
+
+def _said(model: type[Strict], fault: ErrorDetails) -> str:
+    if fault["type"] == "extra_forbidden":
+        return f"is unknown; known here: {', '.join(model.model_fields) or 'none'}"
+    if fault["type"] == "missing":
+        return "is missing"
+    if fault["type"] == "string_type":
+        return "must be text, and given once"
+    said = fault["msg"].removeprefix("Value error, ")
+    return f"must {said.removeprefix('Input should ')}" if said.startswith("Input should ") else said

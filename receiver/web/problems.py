@@ -1,0 +1,84 @@
+"""Errors as `application/problem+json` (RFC 9457); nobody gets to see a traceback."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from genesys.log import event
+from receiver.store.database import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+Fault = Mapping[str, str]
+"""One thing that is wrong with a request: `detail`, and where: `pointer` (body) or `parameter` (query)."""
+
+
+class Problem(Exception):
+    """An answer that is not what was asked for; `detail` is a sentence for the caller."""
+
+    def __init__(
+        self, status: HTTPStatus, detail: str, *, errors: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        body: dict[str, object] = {
+            "type": "about:blank",
+            "title": self.status.phrase,
+            "status": self.status.value,
+            "detail": self.detail,
+        }
+        if self.errors:
+            body["errors"] = [dict(error) for error in self.errors]
+        return Response(json.dumps(body) + "\n", self.status, self.headers, mimetype="application/problem+json")
+
+
+def not_found(detail: str) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, detail)
+
+
+def bad_request(errors: Sequence[Fault]) -> Problem:
+    """400 for what a client can correct; the detail repeats the errors for those who show nothing else."""
+    said = "; ".join(f"{error.get('pointer') or error.get('parameter', '')}: {error['detail']}" for error in errors)
+    return Problem(HTTPStatus.BAD_REQUEST, said, errors=errors)
+
+
+def install(app: Flask, max_body_bytes: int) -> None:
+    """Turn every error of the application into a problem."""
+
+    def refused(problem: Problem) -> Response:
+        return problem.response()
+
+    def too_large(_: RequestEntityTooLarge) -> Response:
+        detail = f"the body is larger than {max_body_bytes} bytes, which is max_body_bytes in receiver.yml"
+        return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail).response()
+
+    def of_http(error: HTTPException) -> Response:
+        allow = {name: value for name, value in error.get_headers() if name == "Allow"}
+        status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+        return Problem(status, error.description or status.description, headers=allow).response()
+
+    def no_store(problem: StoreUnavailable) -> Response:
+        cure = "bring the database back; see database_url in receiver.yml"
+        event(log, logging.WARNING, "database_unavailable", path=request.path, error=problem, cure=cure)
+        detail = "the database cannot be used now, nothing was changed; the receiver's log says why"
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail).response()
+
+    def unexpected(_: Exception) -> Response:
+        log.exception('request_failed method=%s path=%a cure="please report this"', request.method, request.path)
+        detail = "something unexpected happened; the receiver's log has it"
+        return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail).response()
+
+    app.register_error_handler(Problem, refused)
+    app.register_error_handler(RequestEntityTooLarge, too_large)
+    app.register_error_handler(HTTPException, of_http)
+    app.register_error_handler(StoreUnavailable, no_store)
+    app.register_error_handler(Exception, unexpected)

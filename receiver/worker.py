@@ -1,0 +1,191 @@
+"""The one loop: every few seconds look at what is open, decide, record what changed, do one step.
+
+One worker per organization. A restart, the end of a window or of a lockout, or
+the answer to a rate limit needs no code of its own: the next round sees it.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event
+
+from genesys.log import event
+from receiver.config import Scope
+from receiver.gather import situation
+from receiver.notify.events import put_suppressed
+from receiver.planning import facts_of, plan
+from receiver.policy import decide
+from receiver.reader import Read, Reading
+from receiver.rollback import advance
+from receiver.store import alerts, decisions, leases, rollbacks
+from receiver.store.alerts import StoredAlert
+from receiver.store.database import StoreUnavailable, Transaction
+from receiver.store.leases import Lease, LeaseLost
+from receiver.store.rollbacks import LEASED, AlreadyTried, Conflict
+from receiver.tools import Tools
+
+log = logging.getLogger(__name__)
+
+EVERYTHING = "all"  # the lease of lease_scope: all
+MAX_ALERTS = 50  # looked at in one round, so that a flood cannot use up the API limit; the others have their turn
+
+
+def unread(why: str) -> Reading:
+    """A reading of nothing, for decisions that rest on the alert alone."""
+    return Reading(Read(None, why), Read(None, why), Read(None, why), Read(None, why))
+
+
+class Worker:
+    """One organization's loop. Used by one thread; `alive` may be asked by any."""
+
+    def __init__(self, org: str, tools: Tools, *, responsible_for_strangers: Sequence[str] = ()) -> None:
+        """One worker also answers alerts of organizations that are not configured: it is given all that are."""
+        self._org = org
+        self._tools = tools
+        self._known_orgs = tuple(responsible_for_strangers)
+        self._turn = 0
+        self._last_round: float | None = None
+
+    @property
+    def org(self) -> str:
+        return self._org
+
+    def silent_for_s(self) -> float | None:
+        """Seconds since the last finished round; None before the first one."""
+        return None if self._last_round is None else self._tools.monotonic() - self._last_round
+
+    def run(self, stop: Event) -> None:
+        """Tick until `stop` is set; nothing that goes wrong in a round ends the loop."""
+        while not stop.is_set():
+            try:
+                self.tick()
+            except StoreUnavailable as problem:
+                cure = "bring the database back; alerts are answered 503 and sent again meanwhile"
+                event(log, logging.ERROR, "store_unavailable", org=self._org, error=problem, cure=cure)
+            except (LeaseLost, Conflict, AlreadyTried) as problem:
+                event(log, logging.INFO, "taken_over", org=self._org, detail=problem)
+            except Exception:  # noqa: BLE001 - a loop that dies is a silent failure; the metric of its age stays old
+                log.exception("round_failed org=%s", self._org)
+            stop.wait(self._tools.timing.tick_s)
+
+    def tick(self) -> None:
+        """One round: decide about open alerts, then do one step of every rollback."""
+        with self._tools.store.begin() as tx:
+            work = self._work(tx)
+        if work:
+            with self._lease() as lease:
+                if lease is not None:
+                    self._close_and_refuse(lease)
+                    self._decide_open(lease)
+                    self._advance(lease)
+        self._last_round = self._tools.monotonic()
+        self._tools.metrics.tick(self._org, time.time())
+
+    def _work(self, tx: Transaction) -> bool:
+        return bool(
+            alerts.open_alerts(tx, self._org)
+            or alerts.closed_undecided(tx, self._org, limit=1)
+            or rollbacks.under_way(tx, self._org)
+            or self._strangers(tx)
+        )
+
+    @contextmanager
+    def _lease(self) -> Iterator[Lease | None]:
+        """The organization's lease for this round; kept while a rollback is between planned and confirming."""
+        tools = self._tools
+        with tools.store.begin() as tx:
+            lease = leases.take(
+                tx, lease_name(self._org), tools.receiver, now=tools.clock(tx), lease_s=tools.timing.lease_s
+            )
+        yield lease
+        if lease is not None:
+            with tools.store.begin() as tx:
+                if not rollbacks.under_way(tx, self._org, LEASED):
+                    leases.release(tx, lease)
+
+    def _close_and_refuse(self, lease: Lease) -> None:
+        """Record the end of alerts that are over, and refuse those of organizations that nobody configured."""
+        tools = self._tools
+        reading = unread("not read: nothing is to be done")
+        with tools.store.begin() as tx:
+            leases.hold(tx, lease, now=tools.clock(tx))
+            for alert in [*alerts.closed_undecided(tx, self._org), *self._strangers(tx)]:
+                self._decide_one(tx, alert, reading)
+
+    def _strangers(self, tx: Transaction) -> list[StoredAlert]:
+        return alerts.undecided_outside(tx, self._known_orgs) if self._known_orgs else []
+
+    def _decide_open(self, lease: Lease) -> None:
+        tools = self._tools
+        with tools.store.begin() as tx:
+            now = tools.clock(tx)
+            batch = self._take_turns(alerts.open_alerts(tx, self._org))
+        if not batch:
+            return
+        problem = tools.alertmanagers.refresh(now)
+        if problem is not None:
+            cure = "check `alertmanagers` in receiver.yml; without an answer nothing is rolled back"
+            event(log, logging.WARNING, "alertmanager_unreachable", org=self._org, error=problem, cure=cure)
+        readings = tools.reader.read([alert.object_id for alert in batch if alert.object_id], now=now)
+        for known in batch:
+            with tools.store.begin() as tx:
+                leases.hold(tx, lease, now=tools.clock(tx))
+                alert = alerts.get(tx, known.id)
+                if alert is not None and alert.is_open:
+                    self._decide_one(tx, alert, readings.get(alert.object_id, unread("not read: no flow is named")))
+
+    def _take_turns(self, open_alerts: list[StoredAlert]) -> list[StoredAlert]:
+        if len(open_alerts) <= MAX_ALERTS:
+            return open_alerts
+        self._turn %= len(open_alerts)
+        batch = (open_alerts[self._turn :] + open_alerts[: self._turn])[:MAX_ALERTS]
+        self._turn += MAX_ALERTS
+        return batch
+
+    def _decide_one(self, tx: Transaction, alert: StoredAlert, reading: Reading) -> None:
+        """Decide about one alert; a decision that says nothing new is not recorded again."""
+        tools = self._tools
+        if tools.around.settings.lease_scope is Scope.ALL:
+            leases.lock(tx, EVERYTHING)  # no other organization plans a rollback between our look and our entry
+        now = tools.clock(tx)
+        suppression = tools.alertmanagers.suppression(alert.fingerprint, now)
+        facts = situation(tx, alert, reading, suppression, tools.around, now=now)
+        decision = decide(facts, tools.limits)
+        rollback = plan(tx, tools, alert, facts, decision)
+        if rollback is None and not decisions.is_new(alert, decision):
+            return
+        shown = facts_of(facts)
+        decisions.add(
+            tx,
+            alert,
+            decision,
+            at=now,
+            facts=shown,
+            receiver=tools.receiver,
+            rollback_id=rollback.id if rollback else None,
+        )
+        tools.metrics.decided(decision.verdict)
+        put_suppressed(tx, tools.telling, alert, decision, shown | {"signal": alert.signal}, now=now)
+        event(
+            log,
+            logging.INFO,
+            "decided",
+            org=alert.org,
+            flow_id=alert.object_id,
+            version=alert.version,
+            verdict=decision.verdict.value,
+        )
+
+    def _advance(self, lease: Lease) -> None:
+        with self._tools.store.begin() as tx:
+            pending = rollbacks.under_way(tx, self._org)
+        for rollback in pending:
+            try:
+                advance(self._tools, lease, rollback)
+            except Conflict as problem:
+                event(log, logging.INFO, "taken_over", org=self._org, rollback=rollback.id, detail=problem)
+
+
+def lease_name(org: str) -> str:
+    return f"org:{org}"

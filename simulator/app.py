@@ -1,0 +1,102 @@
+"""The Flask application: Genesys Cloud's API behind its gate, and the control API beside it.
+
+The gate is what every API request passes: the request log, faults, the token,
+the rate limit; and on the way back the headers that Genesys Cloud sends.
+"""
+
+import math
+import time
+import uuid
+from collections.abc import Callable
+
+from flask import Flask, Response, g, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from simulator import api, control
+from simulator.access import count_request
+from simulator.errors import ApiError, too_many_requests
+from simulator.server import drop
+from simulator.simulation import Simulation
+from simulator.vocabulary import Fault
+
+
+def create_app(simulation: Simulation, *, scenario_name: str, sleep: Callable[[float], None] = time.sleep) -> Flask:
+    app = Flask(__name__)
+    app.register_blueprint(api.blueprint(simulation))
+    app.register_blueprint(control.blueprint(simulation, scenario_name))
+    app.before_request(lambda: _enter(simulation))
+    app.after_request(lambda response: _leave(response, simulation, sleep))
+    app.register_error_handler(ApiError, _refuse)
+    app.register_error_handler(HTTPException, _refuse_http)
+    return app
+
+
+def _enter(simulation: Simulation) -> Response | None:
+    g.api = not request.path.startswith("/sim/")
+    g.token = g.fault = None
+    g.silent = False
+    if not g.api:
+        return None
+    g.correlation_id = str(uuid.uuid4())
+    with simulation.present() as now:
+        query = request.query_string.decode("latin-1")
+        g.logged = simulation.requests.add(now, request.method, request.path, query)
+        g.logged.flow_id = (request.view_args or {}).get("flow_id") or request.args.get("flow")
+        g.logged.version = (request.view_args or {}).get("label") or request.args.get("version")
+        g.fault = simulation.faults.meet(request.method, request.path, now)
+        if g.fault is not None and g.fault.kind in ("down", "drop_before"):
+            return Response()
+        if request.path != "/oauth/token":
+            g.token = simulation.gatekeeper.admit(request.headers.get("Authorization"), now)
+            count_request(g.token, now)
+    if g.fault is not None:
+        g.silent = g.fault.kind == "silent_analytics"
+        _strike(g.fault, simulation.factor)
+    return None
+
+
+def _strike(fault: Fault, factor: float) -> None:
+    """Raise what a fault answers instead of doing anything."""
+    if fault.kind == "throttle":
+        raise too_many_requests(max(1, math.ceil((fault.retry_after or 0.0) / factor)))
+    if fault.kind == "status":
+        raise ApiError(fault.status or 500, "simulated.fault", "A fault was set on the simulator.")
+
+
+def _leave(response: Response, simulation: Simulation, sleep: Callable[[float], None]) -> Response:
+    if not g.api:
+        return response
+    fault: Fault | None = g.fault
+    if fault is not None and fault.kind == "slow":
+        sleep((fault.delay_s or 0.0) / simulation.factor)
+    if fault is not None and fault.kind in ("down", "drop_before", "drop_after"):
+        drop(request.environ)
+        return response
+    response.headers["ININ-Correlation-Id"] = g.correlation_id
+    with simulation.present() as now:
+        g.logged.status = response.status_code
+        if g.token is not None:
+            quota = g.token.quota
+            response.headers["inin-ratelimit-count"] = str(quota.used)
+            response.headers["inin-ratelimit-allowed"] = str(quota.allowed)
+            response.headers["inin-ratelimit-reset"] = str(quota.reset_s(now))
+    return response
+
+
+def _refuse(error: ApiError) -> Response:
+    response = jsonify(error.body(g.correlation_id))
+    response.status_code = error.status
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
+def _refuse_http(error: HTTPException) -> Response:
+    """Unknown paths and methods, and what Flask itself refuses."""
+    status = error.code or 500
+    told = error.description or error.name
+    if g.api:
+        return _refuse(ApiError(status, error.name.lower().replace(" ", "."), told))
+    response = jsonify({"message": told})
+    response.status_code = status
+    return response

@@ -1,0 +1,69 @@
+"""`genesys-simulator`: a simulated Genesys Cloud on one port, login and API alike."""
+
+import signal
+import sys
+import time
+from types import FrameType
+
+import click
+
+from simulator import scenario as scenarios
+from simulator.app import create_app
+from simulator.server import listen
+from simulator.simulation import Simulation
+
+_SCENARIOS = ", ".join(scenarios.names())
+
+
+@click.command(context_settings={"show_default": True, "max_content_width": 110})
+@click.option("--scenario", "name", default="calm", help=f"{_SCENARIOS}, or the path of a scenario file.")
+@click.option("--listen", "address", default="127.0.0.1:9744", metavar="HOST:PORT", help="Port 0 takes a free one.")
+@click.option(
+    "--time-factor",
+    default=1.0,
+    type=click.FloatRange(min=0.0, min_open=True),
+    help="Divides every duration and multiplies every rate; 10 lets a day pass in 2.4 hours.",
+)
+@click.option("--seed", default=1, help="Same seed, same callers.")
+def main(name: str, address: str, time_factor: float, seed: int) -> None:
+    """Simulate a Genesys Cloud CX organization.
+
+    Serves the login (POST /oauth/token; client `simulator`, secret `simulator`) and the Platform API on one port, over
+    plain HTTP. The first line on stdout says where. Flows get callers, versions get published, analytics lag behind.
+
+    \b
+    What was really sent   GET    /sim/requests
+    What is true           GET    /sim/state
+    Let something happen   POST   /sim/events    {"event": "lock", "flow": ID}
+    Set faults             PUT    /sim/faults    [{"kind": "throttle", "retry_after": 20, "times": 2}]
+    Clear them             DELETE /sim/faults
+    Change its behaviour   PUT    /sim/settings  {"effect_delay": 5, "publish_time": 3, "analytics_latency": 20}
+
+    Every duration in scenario files and control requests is in simulated seconds.
+    """
+    try:
+        scenario = scenarios.load(name)
+    except scenarios.ScenarioError as error:
+        raise click.UsageError(f"--scenario: {error}") from error
+    host, port = _split(address)
+    simulation = Simulation(scenario, factor=time_factor, seed=seed, clock=time.time)
+    try:
+        server = listen(host, port, create_app(simulation, scenario_name=name))
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {address}: {error.strerror}") from error
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _end)
+    print(f"listening on http://{host}:{server.server_address[1]}", flush=True)
+    with server:
+        server.serve_forever()
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise click.UsageError(f"--listen: {address!r} is not HOST:PORT")
+    return host, int(port)
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(0)

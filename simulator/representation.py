@@ -1,0 +1,92 @@
+"""Flows, versions and operations as Genesys Cloud's API shows them."""
+
+import uuid
+from typing import Any
+
+from simulator.analytics import iso
+from simulator.world import Flow, Operation, Stint, Version
+
+_NAMESPACE = uuid.UUID("7d9c2a58-6a0c-4a5e-9a58-0d2f7f7d5b11")
+
+
+def flow_as_json(flow: Flow, now: float) -> dict[str, Any]:
+    """The flow as a read shows it now; what is unset is left out."""
+    stints = flow.shown(now)
+    body: dict[str, Any] = {
+        "id": flow.spec.id,
+        "name": flow.spec.name,
+        "type": flow.spec.type.upper(),
+        "division": {
+            "id": flow.spec.division.id,
+            "name": flow.spec.division.name,
+            "selfUri": f"/api/v2/authorization/divisions/{flow.spec.division.id}",
+        },
+        "active": flow.active,
+        "deleted": flow.deleted,
+        "system": False,
+        "selfUri": f"/api/v2/flows/{flow.spec.id}",
+    }
+    if stints:
+        published = version_as_json(flow, flow.versions[stints[-1].version], now)
+        body |= {"publishedVersion": published, "checkedInVersion": published, "savedVersion": published}
+    if flow.locked_by is not None:
+        body["lockedUser"] = _entity(flow.locked_by)
+    if flow.operation is not None:
+        body["currentOperation"] = operation_as_json(flow.operation)
+    return body
+
+
+def version_as_json(flow: Flow, version: Version, now: float) -> dict[str, Any]:
+    """The version; `datePublished` and `datePublishedEnd` are of the last time it was live."""
+    created_ms = round(version.created_at * 1000)
+    body: dict[str, Any] = {
+        "id": version.label,
+        "name": version.label,
+        "commitVersion": version.label,
+        "configurationVersion": "1",
+        "type": "PUBLISH",
+        "secure": False,
+        "debug": False,
+        "createdByClient": _entity(version.created_by),
+        "configurationUri": f"/api/v2/flows/{flow.spec.id}/versions/{version.label}/configuration",
+        "dateCreated": created_ms,
+        "dateCheckedIn": created_ms,
+        "dateSaved": created_ms,
+        "selfUri": f"/api/v2/flows/{flow.spec.id}/versions/{version.label}",
+    }
+    published, ended = last_live(flow.shown(now), version.label)
+    if published is not None:
+        body["datePublished"] = iso(round(published * 1000))
+    if ended is not None:
+        body["datePublishedEnd"] = iso(round(ended * 1000))
+    return body
+
+
+def last_live(stints: list[Stint], label: str) -> tuple[float | None, float | None]:
+    """When the version last became, and ceased to be, the live one; None where it has not."""
+    for position in range(len(stints) - 1, -1, -1):
+        if stints[position].version == label:
+            following = stints[position + 1 : position + 2]
+            return stints[position].start, following[0].start if following else None
+    return None, None
+
+
+def operation_as_json(operation: Operation) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "id": operation.id,
+        "complete": operation.complete,
+        "client": _entity(operation.client),
+        "actionName": "PUBLISH",
+        "actionStatus": "STARTED",
+    }
+    if operation.complete:
+        body["actionStatus"] = "FAILURE" if operation.failed else "SUCCESS"
+    if operation.failed:
+        body["errorCode"] = "flow.version.gone"
+        body["errorMessage"] = f"The version {operation.version} could not be published."
+        body["errorDetails"] = []
+    return body
+
+
+def _entity(name: str) -> dict[str, Any]:
+    return {"id": str(uuid.uuid5(_NAMESPACE, name)), "name": name}

@@ -1,0 +1,45 @@
+"""What was really sent: every API request as it arrived."""
+
+from collections import deque
+from dataclasses import asdict, dataclass
+
+KEPT = 100_000
+
+
+@dataclass
+class Request:
+    """One request; `status` is None while it is not answered, and stays so if the connection was dropped.
+
+    `effect_at` is when the publish that it started takes effect.
+    """
+
+    seq: int
+    at: float
+    method: str
+    path: str
+    query: str
+    status: int | None = None
+    flow_id: str | None = None
+    version: str | None = None
+    effect_at: float | None = None
+
+
+class RequestLog:
+    """The newest requests; `count` is of all."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._requests: deque[Request] = deque(maxlen=KEPT)
+
+    def add(self, at: float, method: str, path: str, query: str) -> Request:
+        self.count += 1
+        request = Request(self.count, at, method, path, query)
+        self._requests.append(request)
+        return request
+
+    def as_json(self) -> list[dict[str, object]]:
+        optional = ("flow_id", "version", "effect_at")
+        return [
+            {name: value for name, value in asdict(request).items() if value is not None or name not in optional}
+            for request in self._requests
+        ]

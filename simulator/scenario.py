@@ -1,0 +1,154 @@
+"""Scenario files: the flows, their past, and what will happen to them.
+
+Owns their shape and strict loading. Every duration is in simulated seconds.
+"""
+
+import json
+from collections.abc import Iterable
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from simulator.vocabulary import Duration, Event, Rate, Ratio, Settings, Text, Words
+
+
+class ScenarioError(Exception):
+    """The scenario cannot be used; the message names every problem with its path."""
+
+
+class VersionSpec(Words):
+    """A version that was published before the simulation starts."""
+
+    version: Text
+    published_ago: Annotated[float, Field(gt=0.0)]
+    error_ratio: Ratio = 0.01
+    by: Text = "cx-as-code"
+
+
+class Division(Words):
+    id: Text
+    name: Text
+
+
+class FlowSpec(Words):
+    """A flow; the version published last is live at the start. `good_call` and `bad_call` are mean durations."""
+
+    id: Text
+    name: Text
+    type: Annotated[str, Field(pattern="^[a-z]+$")]  # lower case, as analytics have it
+    division: Division = Division(id="d62836e8-ff2a-43ee-bcf6-dc9d8b9e89a0", name="Home")
+    calls_per_min: Rate
+    good_call: Annotated[float, Field(gt=0.0)] = 90.0
+    bad_call: Annotated[float, Field(gt=0.0)] = 20.0
+    versions: Annotated[tuple[VersionSpec, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _versions_are_told_apart(self) -> "FlowSpec":
+        _require_unique((spec.version for spec in self.versions), "version")
+        _require_unique((spec.published_ago for spec in self.versions), "published_ago")
+        return self
+
+    def history(self) -> tuple[VersionSpec, ...]:
+        """The versions, earliest published first."""
+        return tuple(sorted(self.versions, key=lambda spec: -spec.published_ago))
+
+
+class Client(Words):
+    """An OAuth client; a read-only one lacks `architect:flow:publish`."""
+
+    id: Text
+    secret: Text
+    name: Text
+    read_only: bool = False
+
+
+class Access(Words):
+    """Who may call, how long a token lives, and how much is allowed per minute."""
+
+    clients: tuple[Client, ...] = (Client(id="simulator", secret="simulator", name="simulator"),)  # noqa: S106
+    expires_in: Annotated[float, Field(gt=0.0)] = 86_400.0
+    requests_per_min: Annotated[int, Field(ge=1)] = 300
+    tokens_per_min: Annotated[int, Field(ge=1)] = 300
+
+
+class Moment(Words):
+    """Something that happens `at` seconds after the start."""
+
+    at: Duration
+    do: Event
+
+
+def _in_order(timeline: tuple[Moment, ...]) -> tuple[Moment, ...]:
+    return tuple(sorted(timeline, key=lambda moment: moment.at))
+
+
+class Scenario(Words):
+    description: Text
+    flows: Annotated[tuple[FlowSpec, ...], Field(min_length=1)]
+    settings: Settings = Settings()
+    access: Access = Access()
+    conversation_error_ratio: Ratio = 0.002  # conversations that meet an error outside any flow
+    timeline: Annotated[tuple[Moment, ...], AfterValidator(_in_order)] = ()
+
+    @model_validator(mode="after")
+    def _flows_exist(self) -> "Scenario":
+        known = [flow.id for flow in self.flows]
+        _require_unique(known, "flow id")
+        for moment in self.timeline:
+            flow = getattr(moment.do, "flow", None)
+            if flow is not None and flow not in known:
+                raise ValueError(f"timeline: no flow has the id {flow}")
+        return self
+
+
+def _require_unique(values: Iterable[object], what: str) -> None:
+    listed = list(values)
+    twice = {str(value) for value in listed if listed.count(value) > 1}
+    if twice:
+        raise ValueError(f"{what} given twice: {', '.join(sorted(twice))}")
+
+
+def names() -> list[str]:
+    """The scenarios that come with the simulator."""
+    return sorted(Path(entry.name).stem for entry in _shipped().iterdir() if entry.name.endswith(".yml"))
+
+
+def load(name_or_path: str) -> Scenario:
+    """The scenario of that name, or in that file. Raises `ScenarioError` with every problem at once."""
+    if name_or_path in names():
+        return parse((_shipped() / f"{name_or_path}.yml").read_text(encoding="utf-8"))
+    try:
+        text = Path(name_or_path).read_text(encoding="utf-8")
+    except OSError as error:
+        known = ", ".join(names())
+        raise ScenarioError(f"{name_or_path} is neither a scenario ({known}) nor a file: {error.strerror}") from error
+    return parse(text)
+
+
+def parse(text: str) -> Scenario:
+    """The scenario in a YAML text."""
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ScenarioError(f"not YAML: {error}") from error
+    try:
+        # As JSON: strict, yet lists may stand for the tuples of the frozen scenario.
+        return Scenario.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        raise ScenarioError(explain(error)) from error
+
+
+def explain(error: ValidationError) -> str:
+    """Every problem of a validation in one line each: path, then what is wrong."""
+    return "\n".join(
+        f"{'.'.join(str(step) for step in problem['loc']) or 'document'}: {problem['msg']}"
+        for problem in error.errors(include_url=False)
+    )
+
+
+def _shipped() -> Traversable:
+    return files("simulator") / "scenarios"

@@ -1,0 +1,112 @@
+"""The running simulation: brings world, callers and analytics to the present.
+
+Nothing runs in the background: whoever asks first moves everything to now, in
+the order in which it happened. `present()` is the only way in, and holds the
+lock, so that the parts themselves need none.
+"""
+
+import logging
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from simulator import world as worlds
+from simulator.access import Gatekeeper
+from simulator.analytics import Query, answer
+from simulator.callers import Callers
+from simulator.errors import ApiError
+from simulator.faults import Faults
+from simulator.history import HOUR, History
+from simulator.reports import Reports
+from simulator.request_log import RequestLog
+from simulator.scenario import Scenario
+from simulator.vocabulary import ExpireTokens, FlowEvent, SetFaults, Settings
+
+LEAD = 1.25 * HOUR  # simulated seconds of single calls before the start: a trailing hour, and its settling
+
+_log = logging.getLogger(__name__)
+
+
+class Simulation:
+    """One Genesys Cloud organization, from `clock()` on."""
+
+    def __init__(self, scenario: Scenario, *, factor: float, seed: int, clock: Callable[[], float]) -> None:
+        self.scenario = scenario
+        self.factor = factor
+        self.seed = seed
+        self.start = self._now = clock()
+        rng = random.Random(f"{seed} simulation")  # noqa: S311
+        self.world = worlds.build(scenario.flows, scenario.settings, start=self.start, factor=factor, rng=rng)
+        self.gatekeeper = Gatekeeper(scenario.access, factor=factor, rng=rng)
+        self.faults = Faults(factor=factor, rng=rng)
+        self.requests = RequestLog()
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._timeline = deque((self.start + moment.at / factor, moment.do) for moment in scenario.timeline)
+        seam = self.start - LEAD / factor
+        history = History(scenario, start=self.start, end=seam, factor=factor, seed=seed)
+        self._reports = Reports(history, lambda: self.world.settings, factor=factor, seed=seed)
+        self._callers = Callers(
+            self.world,
+            start=seam,
+            factor=factor,
+            seed=seed,
+            conversation_error_ratio=scenario.conversation_error_ratio,
+        )
+        self._run_to(self.start)
+
+    @contextmanager
+    def present(self) -> Iterator[float]:
+        """Everything as it is now, for the caller alone; gives the time in Unix seconds."""
+        with self._lock:
+            now = max(self._now, self._clock())
+            while (due := self._next_due()) <= now:
+                self._run_to(due)
+                self.world.settle(due)
+                while self._timeline and self._timeline[0][0] <= due:
+                    self._apply_scripted(self._timeline.popleft()[1], due)
+            self._run_to(now)
+            yield now
+
+    def apply(self, event: FlowEvent | SetFaults | ExpireTokens, now: float) -> None:
+        """Let an event happen. Raises an `ApiError` if it cannot."""
+        match event:
+            case SetFaults():
+                self.faults.replace(event.faults, now)
+            case ExpireTokens():
+                self.gatekeeper.expire_all()
+            case _:
+                self.world.apply(event, now)
+                self._callers.rate_changed(event.flow, now)
+
+    def change_settings(self, settings: Settings) -> None:
+        self.world.settings = settings
+
+    def query(self, query: Query) -> dict[str, Any]:
+        """The analytics' answer."""
+        return answer(query, self._reports.tabulate(query.span, query.selection))
+
+    def to_come(self) -> int:
+        """How many events of the timeline are still to come."""
+        return len(self._timeline)
+
+    def _next_due(self) -> float:
+        publish_at = self.world.next_due()
+        moments = [at for at in (publish_at, self._timeline[0][0] if self._timeline else None) if at is not None]
+        return min(moments, default=float("inf"))
+
+    def _apply_scripted(self, event: FlowEvent | SetFaults | ExpireTokens, at: float) -> None:
+        try:
+            self.apply(event, at)
+        except ApiError as error:
+            # Somebody did something over the control API that the scenario does not expect.
+            _log.warning("timeline: %s could not happen: %s", event.event, error.message)
+
+    def _run_to(self, at: float) -> None:
+        for happening in self._callers.until(at):
+            self._reports.happened(happening)
+        self._reports.show_until(at)
+        self._now = at

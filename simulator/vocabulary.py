@@ -1,0 +1,166 @@
+"""The words of scenario files and of the control API: events, faults, settings.
+
+Strict: an unknown key is an error. Every duration is in simulated seconds.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
+Duration = Annotated[float, Field(ge=0.0)]
+Rate = Annotated[float, Field(ge=0.0)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Words(BaseModel):
+    """What every object of a scenario file or a control request has in common."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Match(Words):
+    """Which requests a fault meets; what is left out matches everything."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None = None
+    path_prefix: str = "/"
+
+
+class Fault(Words):
+    """What goes wrong with the requests that `match`.
+
+    It ends after `times` requests or after `for_s`, whichever comes first; with
+    neither it stays. With `probability` it meets only that share of them.
+
+    status            answers `status` instead of doing anything
+    throttle          answers 429 with `Retry-After` instead of doing anything
+    drop_before       closes the connection without an answer, and does nothing
+    drop_after        does it, then closes the connection without an answer
+    slow              does it, then waits `delay_s` before it answers
+    silent_analytics  answers analytics queries as if nothing had happened
+    down              closes every connection without an answer
+    """
+
+    kind: Literal["status", "throttle", "drop_before", "drop_after", "slow", "silent_analytics", "down"]
+    match: Match = Match()
+    status: Annotated[int, Field(ge=400, le=599)] | None = None
+    retry_after: Duration | None = None
+    delay_s: Duration | None = None
+    times: Annotated[int, Field(ge=1)] | None = None
+    probability: Ratio = 1.0
+    for_s: Duration | None = None
+
+    @model_validator(mode="after")
+    def _each_kind_has_its_own_words(self) -> "Fault":
+        own = {"status": "status", "retry_after": "throttle", "delay_s": "slow"}
+        for word, kind in own.items():
+            given = getattr(self, word) is not None
+            if given and self.kind != kind:
+                raise ValueError(f"{word} belongs to kind {kind}, not to {self.kind}")
+            if not given and self.kind == kind:
+                raise ValueError(f"kind {kind} needs {word}")
+        if self.kind == "down" and self.match != Match():
+            raise ValueError("kind down meets every request: leave match out, or use drop_before")
+        return self
+
+
+class Settings(Words):
+    """How Genesys Cloud behaves; may be changed while it runs.
+
+    A report of something that happened shows after `analytics_latency` plus up
+    to `analytics_jitter`; a share of `analytics_late_ratio` comes up to
+    `analytics_late` later still, and corrects buckets that were read before.
+    """
+
+    publish_time: Duration = 4.0
+    effect_delay: Duration = 3.0
+    analytics_latency: Duration = 20.0
+    analytics_jitter: Duration = 20.0
+    analytics_late_ratio: Ratio = 0.01
+    analytics_late: Duration = 120.0
+
+
+class _FlowEvent(Words):
+    flow: Text
+
+
+class Publish(_FlowEvent):
+    """Somebody else publishes: live at once, whatever lock or operation there is.
+
+    A version that does not exist yet is created and needs `error_ratio`; for
+    one that exists `error_ratio` replaces its own.
+    """
+
+    event: Literal["publish"]
+    version: Text
+    error_ratio: Ratio | None = None
+    by: Text = "cx-as-code"
+
+
+class ErrorRatio(_FlowEvent):
+    """From now on calls that start on `version` fail at `error_ratio`."""
+
+    event: Literal["error_ratio"]
+    version: Text
+    error_ratio: Ratio
+
+
+class CallsPerMin(_FlowEvent):
+    """From now on callers arrive at this rate."""
+
+    event: Literal["calls_per_min"]
+    calls_per_min: Rate
+
+
+class Lock(_FlowEvent):
+    """A user opens the flow in Architect and keeps it locked."""
+
+    event: Literal["lock"]
+    by: Text = "architect-user"
+
+
+class Unlock(_FlowEvent):
+    event: Literal["unlock"]
+
+
+class Deactivate(_FlowEvent):
+    """The flow goes out of service: no new callers."""
+
+    event: Literal["deactivate"]
+
+
+class Activate(_FlowEvent):
+    event: Literal["activate"]
+
+
+class DeleteVersion(_FlowEvent):
+    """The version is gone: 404, and no longer listed. The live one cannot be deleted."""
+
+    event: Literal["delete_version"]
+    version: Text
+
+
+class DeleteFlow(_FlowEvent):
+    """The flow is deleted: no callers, and publishing it answers 410."""
+
+    event: Literal["delete_flow"]
+
+
+class SetFaults(Words):
+    """Replaces the list of faults."""
+
+    event: Literal["faults"]
+    faults: tuple[Fault, ...]
+
+
+class ExpireTokens(Words):
+    """Every token issued so far stops working."""
+
+    event: Literal["expire_tokens"]
+
+
+FlowEvent = Publish | ErrorRatio | CallsPerMin | Lock | Unlock | Deactivate | Activate | DeleteVersion | DeleteFlow
+Event = Annotated[FlowEvent | SetFaults | ExpireTokens, Field(discriminator="event")]
+
+EVENT: TypeAdapter[FlowEvent | SetFaults | ExpireTokens] = TypeAdapter(Event)
+FAULTS: TypeAdapter[tuple[Fault, ...]] = TypeAdapter(tuple[Fault, ...])

@@ -1,0 +1,169 @@
+"""The official Python SDK can use the simulator and reads every answer into its own models.
+
+The SDK is made by Genesys from the definition of their API: what it can read
+here, a client of the real Genesys Cloud can read as well.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import PureCloudPlatformClientV2 as sdk  # noqa: N813
+import pytest
+from PureCloudPlatformClientV2.rest import ApiException
+
+MAIN = "ce677f29-f403-470c-adb0-8bfa6bf81d69"
+
+
+class Simulator:
+    """The real program, and its control API."""
+
+    def __init__(self) -> None:
+        command = "from simulator.cli import main; main()"
+        options = ["--scenario", "calm", "--listen", "127.0.0.1:0", "--time-factor", "10", "--seed", "7"]
+        self.process = subprocess.Popen([sys.executable, "-c", command, *options], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        first_line = self.process.stdout.readline()
+        assert first_line.startswith("listening on http://127.0.0.1:")
+        self.url = first_line.split()[-1]
+
+    def control(self, method: str, path: str, body: object = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/sim/{path}", data, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def end(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(timeout=5) == 0
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    started = Simulator()
+    # At once, so that a publish can be read back without waiting.
+    started.control("PUT", "settings", {"publish_time": 0, "effect_delay": 0, "analytics_latency": 0})
+    yield started
+    started.end()
+
+
+@pytest.fixture(scope="module")
+def client(simulator: Simulator) -> Any:
+    """The SDK's client with a token; its login host is its API host where that does not begin with `api.`."""
+    return sdk.ApiClient(host=simulator.url).get_client_credentials_token("simulator", "simulator")
+
+
+def an_interval(length: timedelta) -> str:
+    end = datetime.now(UTC).replace(microsecond=0)
+    return f"{(end - length).isoformat()}/{end.isoformat()}"
+
+
+def test_the_sdk_gets_a_token(client: Any) -> None:
+    assert len(client.access_token) > 20
+
+
+def test_the_sdk_is_told_of_wrong_credentials(simulator: Simulator) -> None:
+    with pytest.raises(ApiException) as refused:
+        sdk.ApiClient(host=simulator.url).get_client_credentials_token("simulator", "wrong")
+    assert refused.value.status == 400
+    assert json.loads(refused.value.body)["error"] == "invalid_client"
+
+
+def test_the_sdk_reads_flow_aggregates(client: Any) -> None:
+    query = sdk.FlowAggregationQuery()
+    query.interval = an_interval(timedelta(minutes=6))
+    query.granularity = "PT6S"
+    query.group_by = ["flowId", "flowVersion", "exitReason"]
+    query.metrics = ["nFlow", "tFlow"]
+    query.filter = sdk.FlowAggregateQueryFilter()
+    query.filter.type = "or"
+    predicate = sdk.FlowAggregateQueryPredicate()
+    predicate.type, predicate.dimension, predicate.operator, predicate.value = "dimension", "flowId", "matches", MAIN
+    query.filter.predicates = [predicate]
+
+    answer = sdk.FlowsApi(client).post_analytics_flows_aggregates_query(query)
+
+    assert {result.group["flowId"] for result in answer.results} == {MAIN}
+    assert {result.group["flowVersion"] for result in answer.results} == {"13.0"}
+    stats = {metric.metric: metric.stats for result in answer.results for row in result.data for metric in row.metrics}
+    assert set(stats) == {"nFlow", "tFlow"}
+    assert isinstance(answer.results[0].data[0].metrics[0].stats.count, int)
+    assert stats["nFlow"].count > 0
+    assert stats["nFlow"].sum is None
+    assert 0 < stats["tFlow"].min <= stats["tFlow"].sum / stats["tFlow"].count <= stats["tFlow"].max
+    start, end = (datetime.fromisoformat(text) for text in answer.results[0].data[0].interval.split("/"))
+    assert end - start == timedelta(seconds=6)
+
+
+def test_the_sdk_reads_conversation_aggregates(client: Any) -> None:
+    query = sdk.ConversationAggregationQuery()
+    query.interval = an_interval(timedelta(hours=1))
+    query.granularity = "PT6M"
+    query.metrics = ["nConversations", "nError"]
+
+    answer = sdk.AnalyticsApi(client).post_analytics_conversations_aggregates_query(query)
+
+    counts = [
+        (metric.metric, metric.stats.count)
+        for result in answer.results
+        for row in result.data
+        for metric in row.metrics
+    ]
+    conversations = sum(count for metric, count in counts if metric == "nConversations")
+    errors = sum(count for metric, count in counts if metric == "nError")
+    assert 0 < errors < 0.1 * conversations
+    assert "flowId" not in answer.results[0].group
+
+
+def test_the_sdk_lists_flows_and_versions(client: Any) -> None:
+    architect = sdk.ArchitectApi(client)
+    page = architect.get_flows(page_size=2, page_number=1, type=["inboundcall"])
+    assert (page.total, page.page_count, len(page.entities)) == (3, 2, 2)
+    main = page.entities[0]
+    assert (main.id, main.name, main.type, main.active) == (MAIN, "Main IVR", "INBOUNDCALL", True)
+    assert main.division.name == "Home"
+    assert main.published_version.id == "13.0"
+    assert isinstance(main.published_version.date_published, datetime)
+
+    versions = {version.id: version for version in architect.get_flow_versions(MAIN).entities}
+    assert {"12.0", "13.0"} <= set(versions)
+    assert versions["12.0"].date_published_end == versions["13.0"].date_published
+    assert versions["13.0"].created_by_client.name == "cx-as-code"
+    assert isinstance(versions["13.0"].date_created, int)
+    assert architect.get_flow_version(MAIN, "12.0").commit_version == "12.0"
+
+
+def test_the_sdk_makes_an_older_version_live_again_with_one_request(simulator: Simulator, client: Any) -> None:
+    event = {"event": "publish", "flow": MAIN, "version": "14.0", "error_ratio": 0.45, "by": "cx-as-code"}
+    simulator.control("POST", "events", event)
+    architect = sdk.ArchitectApi(client)
+    assert architect.get_flow(MAIN).published_version.id == "14.0"
+
+    operation = architect.post_flows_actions_publish(MAIN, version="13.0")
+
+    assert operation.action_name == "PUBLISH"
+    flow = architect.get_flow(MAIN)
+    assert flow.published_version.id == "13.0"
+    assert (flow.current_operation.id, flow.current_operation.complete) == (operation.id, True)
+    assert flow.current_operation.action_status == "SUCCESS"
+    ended = architect.get_flow_version(MAIN, "14.0")
+    assert ended.date_published_end == flow.published_version.date_published > ended.date_published
+
+    publishes = [request for request in simulator.control("GET", "requests") if request["path"].endswith("/publish")]
+    assert len(publishes) == 1
+    assert (publishes[0]["flow_id"], publishes[0]["version"], publishes[0]["status"]) == (MAIN, "13.0", 200)
+
+
+def test_the_sdk_is_told_what_is_wrong(client: Any) -> None:
+    with pytest.raises(ApiException) as refused:
+        sdk.ArchitectApi(client).post_flows_actions_publish(MAIN, version="99.0")
+    body = json.loads(refused.value.body)
+    assert (refused.value.status, body["status"]) == (404, 404)
+    assert body["contextId"] == refused.value.headers["ININ-Correlation-Id"]

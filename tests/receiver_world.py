@@ -1,0 +1,93 @@
+"""A receiver's settings and rows for tests of its HTTP side; real store, no doubles."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from genesys.settings import load
+from receiver.config import ReceiverSettings
+from receiver.payload import Alert
+from receiver.policy import Decision, Guard, Verdict
+from receiver.store import alerts, decisions, rollbacks
+from receiver.store.alerts import StoredAlert
+from receiver.store.database import Store, Transaction
+from receiver.store.rollbacks import Rollback, State
+
+ORGS = ("retail", "bank")
+TOKENS = {role: f"token-of-the-{role}" for role in ("alertmanager", "viewer", "operator")}
+
+
+def settings_of(folder: Path, **changes: Any) -> ReceiverSettings:
+    """`receiver.yml` with a token for each role, and what `changes` adds; read as the program reads it."""
+    values = {
+        "database_url": f"sqlite:///{folder / 'rollback.db'}",
+        "tokens": [{"name": f"the-{role}", "roles": [role], "token_env": role.upper()} for role in TOKENS],
+        "flows": [{"match": "*", "mode": "observe"}],
+    } | changes
+    file = folder / "receiver.yml"
+    file.write_text(yaml.safe_dump(values))
+    environ = {role.upper(): token for role, token in TOKENS.items()} | {"SINK_TOKEN": "token-of-the-sink"}
+    return load(file, ReceiverSettings, environ=environ)
+
+
+@contextmanager
+def opened(settings: ReceiverSettings) -> Iterator[Store]:
+    """The settings' database at this release's schema."""
+    store = Store(settings.database_url)
+    try:
+        store.migrate()
+        yield store
+    finally:
+        store.close()
+
+
+def put_alert(tx: Transaction, *, org: str = "retail", flow_id: str = "flow-1", now: float) -> StoredAlert:
+    """A firing alert that was delivered at `now`."""
+    labels = {"org": org, "flow_id": flow_id, "flow_version": "14.0", "signal": "error_exit"}
+    alert = Alert(f"fp-{org}-{flow_id}", True, now - 180, None, labels, {"summary": f"{flow_id} fails"})
+    alerts.record(tx, [alert], now)
+    return next(stored for stored in alerts.open_alerts(tx, org) if stored.object_id == flow_id)
+
+
+def put_decision(
+    tx: Transaction, alert: StoredAlert, verdict: Verdict, *, now: float, rollback_id: str | None = None
+) -> None:
+    """A decision with the one guard that led to it."""
+    guard = Guard(verdict, True, "what was found", "what is allowed")
+    decisions.add(
+        tx, alert, Decision(verdict, (guard,)), at=now, facts={"errors": 9}, receiver="r1", rollback_id=rollback_id
+    )
+
+
+def put_rollback(tx: Transaction, alert: StoredAlert, name: str, *, now: float, **changes: Any) -> Rollback:
+    """A rollback that is publishing, or what `changes` says."""
+    values: Mapping[str, Any] = {
+        "id": name,
+        "alert_id": alert.id,
+        "org": alert.org,
+        "object_type": alert.object_type,
+        "object_id": alert.object_id,
+        "accused_version": alert.version,
+        "live_since": now - 900,
+        "try_number": 1,
+        "shadow": False,
+        "target_version": "13.0",
+        "state": State.PUBLISHING,
+        "reason": "",
+        "revision": 1,
+        "created_at": now,
+        "deadline": now + 900,
+        "not_before": now,
+        "started_at": now,
+        "wrote": True,
+        "threshold_ratio": 0.05,
+        "confirmed_at": None,
+        "ended_at": None,
+        "facts": {"flow_name": "Main IVR"},
+    }
+    rollback = Rollback(**(values | changes))
+    rollbacks.create(tx, rollback)
+    return rollback

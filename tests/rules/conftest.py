@@ -1,0 +1,41 @@
+"""The tools that read the shipped files: from PATH, else from `.tools/bin`, where `make` puts them."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Run = Callable[..., str]
+
+
+def _runner(tool: str) -> Run:
+    found = shutil.which(tool) or shutil.which(tool, path=str(ROOT / ".tools" / "bin"))
+    if found is None:
+        reason = f"{tool} is neither in PATH nor in .tools/bin"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+    def run(*arguments: str | Path) -> str:
+        """Run the tool; its output, or a failure that shows it."""
+        done = subprocess.run([found, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120)
+        if done.returncode != 0:
+            pytest.fail(f"{tool} {' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}", pytrace=False)
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Run:
+    return _runner("promtool")
+
+
+@pytest.fixture(scope="session")
+def amtool() -> Run:
+    return _runner("amtool")

@@ -1,0 +1,336 @@
+"""How polls end on the page: failures, staleness, several organizations, and when they begin."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.baselines import KEPT_INTERVALS, BaselineKeeper
+from exporter.config import ExporterConfig
+from exporter.metrics import CATALOGUE, SNAPSHOT_METRICS
+from exporter.page import Board
+from exporter.poller import Poller, last_tick, next_poll
+from exporter.process import ProcessMetrics
+from exporter.reader import OrganizationReader
+from genesys.dialect import Call, RateLimit
+from genesys.errors import NotAllowed, Throttled, Unavailable
+from genesys.organizations import Analytics
+from tests.unit.exporter_world import MAIN, MINUTE, NOON, World, bad, good
+
+CONFIG = ExporterConfig()
+HOURS_BEFORE = [NOON - 3600 * hours for hours in range(1, 100)]
+
+
+class Exporter:
+    """The exporter without threads, sockets and time: polls and scrapes happen when the test says so."""
+
+    def __init__(self, **worlds: World) -> None:
+        self.now = float(NOON)
+        self.process = ProcessMetrics()
+        self.board = Board(worlds, self.process, stale_after_s=CONFIG.stale_after_s, clock=lambda: self.now)
+        self.pollers = {org: self._poller(org, world) for org, world in worlds.items()}
+
+    def _poller(self, org: str, world: World) -> Poller:
+        def tell_revisions(ages_s: Iterable[float]) -> None:
+            self.process.add_revisions(org, ages_s)
+
+        reader = OrganizationReader(org, world, Analytics(), tell_revisions=tell_revisions)
+        baselines = BaselineKeeper(org, world, Analytics(), interval_s=CONFIG.baseline_interval_s)
+        return Poller(org, world, reader, baselines, config=CONFIG, board=self.board)
+
+    def poll(self, *, minutes_later: float = 1) -> None:
+        self.now += minutes_later * MINUTE
+        for poller in self.pollers.values():
+            poller.poll(self.now)
+
+    def scrape(self) -> dict[str, dict[str, float]]:
+        """Value by metric, then by its label values in one line, sorted by label name."""
+        found: dict[str, dict[str, float]] = {}
+        for family in text_string_to_metric_families(self.board.page().decode()):
+            for sample in family.samples:
+                labels = " ".join(value for _, value in sorted(sample.labels.items()))
+                found.setdefault(sample.name, {})[labels] = sample.value
+        return found
+
+
+def names_of(page: dict[str, dict[str, float]], org: str) -> set[str]:
+    return {name for name, values in page.items() if any(org in labels.split() for labels in values)}
+
+
+@pytest.fixture
+def world() -> World:
+    world = World(rate_limit=RateLimit(allowed=300, used=7, reset_s=20.0, read_at=NOON))
+    world.happen(NOON - 120, "13.0", bad(2))
+    world.figures[NOON - 120] = (1, 40)
+    return world
+
+
+def test_a_good_poll_fills_the_whole_catalogue(world: World) -> None:
+    for hour in HOURS_BEFORE:
+        world.happen(hour, "13.0", good(10))
+    world.go_live("13.0", published_at=NOON - 300.0)
+    exporter = Exporter(retail=world)
+    exporter.process.observer("retail")(Call("flows", "200", 0.3))
+    exporter.poll()
+    world.happen(NOON - 120, "13.0", bad(3))
+    exporter.poll()
+
+    page = exporter.scrape()
+
+    assert names_of(page, "retail") >= {name for name, metric in CATALOGUE.items() if metric.type != "histogram"}
+    assert page["genesys_up"] == {"retail": 1}
+    assert page["genesys_flow_errors"]["main 13.0 retail error_exit 5m"] == 3
+    assert page["genesys_api_requests_total"] == {"200 flows retail": 1}
+    assert page["genesys_api_request_duration_seconds_count"] == {"flows retail": 1}
+    assert page["genesys_bucket_revision_age_seconds_count"] == {"retail": 1}
+    assert not any(name.endswith("_created") for name in page)
+
+
+def test_a_failed_poll_shows_at_once_and_the_last_samples_stay_until_they_are_stale(world: World) -> None:
+    exporter = Exporter(retail=world)
+    exporter.poll()
+    before = exporter.scrape()
+    world.broken["all"] = Unavailable("no answer")
+
+    exporter.poll()
+    failed = exporter.scrape()
+    assert failed["genesys_up"] == {"retail": 0}
+    assert failed["genesys_flow_errors"] == before["genesys_flow_errors"]
+    assert failed["genesys_data_end_timestamp_seconds"] == before["genesys_data_end_timestamp_seconds"]
+
+    exporter.poll(minutes_later=2)
+    assert "genesys_flow_errors" in exporter.scrape(), "exactly as old as stale_after_s"
+
+    exporter.now += 1
+    stale = exporter.scrape()
+    assert stale["genesys_up"] == {"retail": 0}
+    assert not stale.keys() & {metric.name for metric in SNAPSHOT_METRICS}, "dropped, not zero"
+
+
+def test_samples_of_a_poll_that_hangs_are_dropped_too(world: World) -> None:
+    exporter = Exporter(retail=world)
+    exporter.poll()
+
+    exporter.now += CONFIG.stale_after_s + 1
+
+    assert "genesys_flow_errors" not in exporter.scrape()
+
+
+def test_after_an_outage_samples_come_back_with_the_next_good_poll(world: World) -> None:
+    exporter = Exporter(retail=world)
+    exporter.poll()
+    world.broken["all"] = Throttled("rate limit exceeded", 429)
+    exporter.poll(minutes_later=10)
+    world.broken.clear()
+    exporter.poll()
+
+    page = exporter.scrape()
+    assert page["genesys_up"] == {"retail": 1}
+    assert "genesys_flow_errors" in page
+
+
+def test_an_organization_that_never_answered_is_down_and_nothing_else(world: World) -> None:
+    world.broken["all"] = NotAllowed("invalid client", 401)
+    world.rate_limit = None
+    exporter = Exporter(retail=world)
+    assert exporter.scrape() == {"genesys_up": {"retail": 0}}
+
+    exporter.poll()
+
+    assert exporter.scrape() == {"genesys_up": {"retail": 0}}
+
+
+def test_one_organization_that_is_down_takes_nothing_from_another(world: World) -> None:
+    broken = World(broken={"all": Unavailable("no answer")})
+    exporter = Exporter(north=broken, south=world)
+    exporter.poll()
+
+    page = exporter.scrape()
+
+    assert page["genesys_up"] == {"north": 0, "south": 1}
+    assert names_of(page, "north") == {"genesys_up"}
+    assert page["genesys_flow_errors"]["main 13.0 south error_exit 5m"] == 2
+
+
+def test_a_mistake_of_ours_shows_as_down_and_does_not_end_the_polling(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.broken["evidence"] = KeyError("what nobody thought of")
+    exporter = Exporter(retail=world)
+    exporter.poll()
+    assert exporter.scrape()["genesys_up"] == {"retail": 0}
+    assert "poll_broken org=retail" in caplog.text
+
+    world.broken.clear()
+    exporter.poll()
+    assert exporter.scrape()["genesys_up"] == {"retail": 1}
+
+
+def test_a_failed_poll_is_logged_with_what_to_change(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.broken["flows"] = NotAllowed("missing permission", 403, "not.authorized", "c-1")
+    exporter = Exporter(retail=world)
+    with caplog.at_level(logging.WARNING):
+        exporter.poll()
+
+    (line,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("poll_failed")]
+    assert 'error="missing permission (HTTP 403, not.authorized, contextId c-1)"' in line
+    assert "architect:flow:view" in line
+
+
+def test_rate_limit_samples_are_absent_while_genesys_cloud_sends_none_and_there_in_a_failed_poll(world: World) -> None:
+    exporter = Exporter(retail=world)
+    world.rate_limit = None
+    exporter.poll()
+    assert "genesys_api_rate_limit_allowed" not in exporter.scrape()
+
+    world.rate_limit = RateLimit(allowed=300, used=300, reset_s=20.0, read_at=NOON)
+    world.broken["all"] = Throttled("rate limit exceeded", 429)
+    exporter.poll()
+    assert exporter.scrape()["genesys_api_rate_limit_used"] == {"retail": 300}
+
+
+def test_names_with_quotes_newlines_and_emoji_do_not_break_the_page(world: World) -> None:
+    world.listed["main"] = replace(MAIN, name='Main "IVR"\n🎧', division_name="\ud83d")
+    exporter = Exporter(retail=world)
+    exporter.poll()
+
+    assert any('Main "IVR"\n🎧' in labels for labels in exporter.scrape()["genesys_flow_info"])
+
+
+def test_the_baseline_is_read_at_the_start_and_then_once_an_interval(world: World) -> None:
+    for hour in HOURS_BEFORE:
+        world.happen(hour, "13.0", good(10))
+    world.go_live("13.0", published_at=NOON - 300.0)
+    exporter = Exporter(retail=world)
+    read_at = []
+    for minute in range(1, 130):
+        world.calls.clear()
+        exporter.poll()
+        read_at += [minute] * world.calls.count("history")
+
+    assert read_at == [1, 61, 121]
+    assert 0 < exporter.scrape()["genesys_flow_baseline_ratio"]["main retail error_exit"] < 0.01
+
+
+def test_a_noisy_past_raises_the_threshold_with_the_first_poll(world: World) -> None:
+    for hour in HOURS_BEFORE:
+        world.happen(hour, "12.0", good(8))
+        world.happen(hour + MINUTE, "12.0", bad(2))
+    world.go_live("13.0", published_at=NOON - 300.0)
+    exporter = Exporter(retail=world)
+    exporter.poll()
+
+    assert 0.6 < exporter.scrape()["genesys_flow_threshold_ratio"]["main retail error_exit"] < 0.75
+
+
+def test_a_baseline_that_cannot_be_read_is_kept_for_a_while_and_fails_no_poll(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    for hour in HOURS_BEFORE:
+        world.happen(hour, "13.0", good(10))
+    world.go_live("13.0", published_at=NOON - 300.0)
+    exporter = Exporter(retail=world)
+    exporter.poll()
+    world.broken["history"] = Unavailable("no answer")
+
+    exporter.poll(minutes_later=KEPT_INTERVALS * 60)
+    page = exporter.scrape()
+    assert page["genesys_up"] == {"retail": 1}
+    assert "genesys_flow_baseline_ratio" in page
+    assert "baseline_not_read org=retail" in caplog.text
+
+    world.calls.clear()
+    exporter.poll()
+    assert "history" not in world.calls, "the next try comes after a twelfth of the interval"
+    assert "genesys_flow_baseline_ratio" not in exporter.scrape(), "a day later it is no longer believed"
+
+
+def test_ready_means_that_every_organization_was_polled_successfully_or_not(world: World) -> None:
+    exporter = Exporter(north=World(broken={"all": Unavailable("no answer")}), south=world)
+    assert not exporter.board.ready
+
+    exporter.pollers["north"].poll(exporter.now)
+    assert not exporter.board.ready
+
+    exporter.pollers["south"].poll(exporter.now)
+    assert exporter.board.ready
+
+
+class Clock:
+    """Time passes by waiting, and by as much more as the world takes for its answers."""
+
+    def __init__(self, now: float, *, ends_at: float, sleeps_until: float = 0.0) -> None:
+        self.now = now
+        self.ends_at = ends_at
+        self.sleeps_until = sleeps_until
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> bool:
+        self.now = max(self.now + seconds, self.sleeps_until)
+        return self.now >= self.ends_at
+
+
+class SlowWorld(World):
+    """Takes some seconds for each list."""
+
+    clock: Clock
+    takes_s: float = 0.0
+
+    def _called(self, method: str) -> None:
+        if method == "flows":
+            self.clock.now += self.takes_s
+        super()._called(method)
+
+
+@pytest.mark.parametrize(
+    ("clock", "takes_s", "polled_at"),
+    [
+        pytest.param(
+            Clock(NOON + 17.5, ends_at=NOON + 240),
+            0.0,
+            [NOON + 17.5, NOON + 60, NOON + 120, NOON + 180],
+            id="at once, then aligned",
+        ),
+        pytest.param(
+            Clock(NOON + 17.5, ends_at=NOON + 240),
+            5.0,
+            [NOON + 17.5, NOON + 60, NOON + 120, NOON + 180],
+            id="slow answers do not shift the polls",
+        ),
+        pytest.param(
+            Clock(NOON, ends_at=NOON + 300),
+            70.0,
+            [NOON, NOON + 120, NOON + 240],
+            id="a poll that takes longer than the interval leaves one out",
+        ),
+        pytest.param(
+            Clock(NOON + 1, ends_at=NOON + 1000, sleeps_until=NOON + 905),
+            0.0,
+            [NOON + 1, NOON + 900, NOON + 960],
+            id="a machine that slept polls for the newest minute",
+        ),
+    ],
+)
+def test_polls_begin_on_multiples_of_the_interval(clock: Clock, takes_s: float, polled_at: list[float]) -> None:
+    slow = SlowWorld()
+    slow.clock, slow.takes_s = clock, takes_s
+    exporter = Exporter(retail=slow)
+    polls: list[float | None] = []
+
+    def wait(seconds: float) -> bool:
+        polls.append(exporter.board.last("retail").succeeded_at)
+        return clock.wait(seconds)
+
+    exporter.pollers["retail"].run(clock=clock, wait=wait)
+
+    assert polls == polled_at
+
+
+def test_ticks_are_multiples_of_the_interval() -> None:
+    assert last_tick(NOON + 59.9, 60) == NOON
+    assert next_poll(NOON, 60) == NOON + 60
+    assert next_poll(NOON + 0.1, 6) == NOON + 6

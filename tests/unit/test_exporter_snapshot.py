@@ -1,0 +1,235 @@
+"""From one poll to samples: which series there are, and what is counted into them."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.config import ExporterConfig
+from exporter.live import LiveVersion
+from exporter.metrics import SNAPSHOT_METRICS
+from exporter.snapshot import Snapshot, count_windows, samples
+from genesys.evidence import WINDOWS, Evidence, Outcomes, Signal, breach_minutes, total, window_of
+from tests.unit.exporter_world import MAIN, MINUTE, NOON, bad, good
+
+CONFIG = ExporterConfig()
+
+Series = dict[tuple[str, ...], float]
+
+
+def snapshot(outcomes: dict[tuple[str, str], dict[int, Outcomes]]) -> Snapshot:
+    """`main` with version 14.0 live for half an hour; data end at noon."""
+    return Snapshot(
+        org="retail",
+        flows={"main": replace(MAIN, live_version="14.0")},
+        live={"main": LiveVersion("14.0", since=NOON - 1800.0, published_at=NOON - 1800.0)},
+        evidence=Evidence(NOON - 60 * MINUTE, NOON, MINUTE, outcomes),
+        conversations={NOON - 60: (1, 20), NOON - 240: (2, 30), NOON - 3600: (4, 40)},
+        baselines={},
+    )
+
+
+def series(of: Snapshot, metric: str, config: ExporterConfig = CONFIG) -> Series:
+    """Value by label values after `org`, in the catalogue's order."""
+    family = next(family for family in samples(of, config) if family.name == metric)
+    assert all(sample.labels["org"] == "retail" and sample.timestamp is None for sample in family.samples)
+    return {tuple(sample.labels.values())[1:]: sample.value for sample in family.samples}
+
+
+def by_window(of: Snapshot, metric: str, version: str = "14.0", config: ExporterConfig = CONFIG) -> dict[str, float]:
+    found = series(of, metric, config)
+    return {labels[3]: value for labels, value in found.items() if labels[:3] == ("main", version, "error_exit")}
+
+
+def test_there_is_a_family_for_each_metric_of_a_snapshot_in_the_catalogues_order() -> None:
+    families = samples(snapshot({}), CONFIG)
+
+    assert [family.name for family in families] == [metric.name for metric in SNAPSHOT_METRICS]
+    assert [family.documentation for family in families] == [metric.help for metric in SNAPSHOT_METRICS]
+
+
+def test_errors_volume_and_breached_minutes_are_counted_per_window() -> None:
+    found = snapshot(
+        {
+            ("main", "14.0"): {
+                NOON - 60: bad(2),
+                NOON - 120: good(10),
+                NOON - 300: Outcomes(entries=20, exits={"FLOW_ERROR_EXIT": 1, "TRANSFER": 3}),
+                NOON - 1800: bad(3),
+            }
+        }
+    )
+
+    assert by_window(found, "genesys_flow_errors") == {"1m": 2, "2m": 2, "5m": 3, "15m": 3, "60m": 6}
+    assert by_window(found, "genesys_flow_volume") == {"1m": 2, "2m": 12, "5m": 32, "15m": 32, "60m": 35}
+    # 1 of 20 is the threshold of 5 %, and not above it.
+    assert by_window(found, "genesys_flow_breach_minutes") == {"1m": 1, "2m": 1, "5m": 1, "15m": 1, "60m": 2}
+
+
+def test_of_the_live_version_only_buckets_since_it_is_live_count() -> None:
+    found = snapshot({("main", "14.0"): {NOON - 1860: bad(50), NOON - 1800: good(4)}})
+
+    assert by_window(found, "genesys_flow_errors")["60m"] == 0
+    assert by_window(found, "genesys_flow_volume")["60m"] == 4
+    assert series(found, "genesys_flow_entries")["main", "14.0", "60m"] == 4
+    assert series(found, "genesys_flow_exits") == {("main", "14.0", "60m", "TRANSFER"): 4}
+
+
+def test_the_live_version_has_every_window_also_without_a_single_conversation() -> None:
+    quiet = snapshot({})
+
+    for metric in ("genesys_flow_errors", "genesys_flow_volume", "genesys_flow_breach_minutes"):
+        assert by_window(quiet, metric) == dict.fromkeys(WINDOWS, 0)
+    assert series(quiet, "genesys_flow_entries") == {("main", "14.0", "15m"): 0, ("main", "14.0", "60m"): 0}
+    assert series(quiet, "genesys_flow_exits") == {}
+
+
+def test_a_draining_version_has_the_windows_in_which_it_had_outcomes() -> None:
+    found = snapshot({("main", "13.0"): {NOON - 240: bad(1), NOON - 2400: good(7)}})
+
+    assert by_window(found, "genesys_flow_errors", "13.0") == {"5m": 1, "15m": 1, "60m": 1}
+    assert by_window(found, "genesys_flow_volume", "13.0") == {"5m": 1, "15m": 1, "60m": 8}
+    assert series(found, "genesys_flow_entries")["main", "13.0", "60m"] == 8
+    assert series(found, "genesys_flow_live_since_timestamp_seconds") == {("main", "14.0"): NOON - 1800}
+
+
+def test_exits_are_told_by_reason() -> None:
+    found = snapshot(
+        {("main", "14.0"): {NOON - 60: Outcomes(0, {"TRANSFER": 3, "A_NEW_REASON": 1}), NOON - 1200: good(2)}}
+    )
+
+    assert series(found, "genesys_flow_exits") == {
+        ("main", "14.0", "15m", "TRANSFER"): 3,
+        ("main", "14.0", "15m", "A_NEW_REASON"): 1,
+        ("main", "14.0", "60m", "TRANSFER"): 5,
+        ("main", "14.0", "60m", "A_NEW_REASON"): 1,
+    }
+    assert by_window(found, "genesys_flow_errors")["60m"] == 0, "a reason that nobody knows is no error"
+
+
+def test_a_deactivated_flow_keeps_its_names_and_accuses_nobody() -> None:
+    running = snapshot({("main", "14.0"): {NOON - 60: bad(9)}})
+    stopped = replace(running, flows={"main": replace(running.flows["main"], active=False)}, live={})
+
+    assert len(series(stopped, "genesys_flow_info")) == 1
+    for metric in ("live_since_timestamp_seconds", "threshold_ratio", "signal_acts", "baseline_ratio"):
+        assert series(stopped, f"genesys_flow_{metric}") == {}
+    assert by_window(stopped, "genesys_flow_errors")["1m"] == 9, "its last conversations are still shown"
+
+
+def test_a_flow_that_is_not_listed_has_no_samples() -> None:
+    found = snapshot({("deleted", "3.0"): {NOON - 60: bad(9)}})
+
+    assert all(labels[0] != "deleted" for labels in series(found, "genesys_flow_errors"))
+
+
+@pytest.mark.parametrize(
+    ("baseline", "threshold"),
+    [
+        pytest.param(None, 0.05, id="unknown: the configured one"),
+        pytest.param(0.01, 0.05, id="small: the configured one"),
+        pytest.param(0.1, 0.3, id="large: three times the flow's own ratio"),
+        pytest.param(0.5, 0.9, id="very large: capped, because above 1 no ratio could breach it"),
+    ],
+)
+def test_the_threshold_is_the_larger_of_configuration_and_own_past(baseline: float | None, threshold: float) -> None:
+    baselines = {} if baseline is None else {("main", Signal.ERROR_EXIT): baseline}
+    found = replace(snapshot({}), baselines=baselines)
+
+    assert series(found, "genesys_flow_threshold_ratio") == {("main", "error_exit"): pytest.approx(threshold)}
+    known = series(found, "genesys_flow_baseline_ratio")
+    assert known == ({} if baseline is None else {("main", "error_exit"): baseline})
+
+
+def test_a_breached_minute_is_above_the_flows_own_threshold() -> None:
+    noisy = snapshot({("main", "14.0"): {NOON - 60: Outcomes(10, {"FLOW_ERROR_EXIT": 2, "TRANSFER": 8})}})
+    used_to_it = replace(noisy, baselines={("main", Signal.ERROR_EXIT): 0.1})
+
+    assert by_window(noisy, "genesys_flow_breach_minutes")["1m"] == 1
+    assert by_window(used_to_it, "genesys_flow_breach_minutes")["1m"] == 0
+
+
+def test_the_first_selector_that_matches_gives_threshold_owner_and_what_acts() -> None:
+    config = ExporterConfig.model_validate(
+        {
+            "flows": [
+                {"match": {"name": "Main*"}, "threshold_ratio": 0.2, "owner": "team-voice", "act_on": []},
+                {"match": "*"},
+            ]
+        }
+    )
+    found = snapshot({})
+
+    assert series(found, "genesys_flow_threshold_ratio", config) == {("main", "error_exit"): 0.2}
+    assert series(found, "genesys_flow_signal_acts", config) == {("main", "error_exit"): 0}
+    assert series(found, "genesys_flow_signal_acts") == {("main", "error_exit"): 1}
+    names = ("main", "Main IVR", "inboundcall", "d-1", "Home")
+    assert series(found, "genesys_flow_info", config) == {(*names, "team-voice"): 1}
+    assert series(found, "genesys_flow_info") == {(*names, ""): 1}
+    # A signal that only pages has the long windows only: five for each would be too many series.
+    assert set(by_window(found, "genesys_flow_errors", config=config)) == {"15m", "60m"}
+
+
+def test_the_organizations_figures_are_summed_per_window() -> None:
+    found = snapshot({})
+
+    errors = {"1m": 1, "2m": 1, "5m": 3, "15m": 3, "60m": 7}
+    assert series(found, "genesys_org_errors") == {(window,): value for window, value in errors.items()}
+    volume = {"1m": 20, "2m": 20, "5m": 50, "15m": 50, "60m": 90}
+    assert series(found, "genesys_org_volume") == {(window,): value for window, value in volume.items()}
+
+
+def test_figures_that_could_not_be_read_are_absent_not_zero() -> None:
+    found = replace(snapshot({}), conversations=None)
+
+    assert series(found, "genesys_org_errors") == {}
+    assert series(found, "genesys_org_volume") == {}
+
+
+def test_the_newest_event_is_the_end_of_the_newest_bucket_and_absent_without_any() -> None:
+    found = snapshot({("main", "14.0"): {NOON - 300: good(1)}})
+
+    assert series(found, "genesys_data_end_timestamp_seconds") == {(): NOON}
+    assert series(found, "genesys_newest_event_timestamp_seconds") == {(): NOON - 240}
+    assert series(snapshot({}), "genesys_newest_event_timestamp_seconds") == {}
+
+
+counts = st.integers(0, 50)
+minutes = st.dictionaries(
+    st.integers(1, 60).map(lambda ago: NOON - ago * MINUTE),
+    st.builds(
+        Outcomes,
+        entries=counts,
+        exits=st.dictionaries(st.sampled_from(["TRANSFER", "DISCONNECT", "FLOW_ERROR_EXIT"]), counts),
+    ),
+)
+
+
+@given(minutes=minutes, since=st.integers(0, 61).map(lambda ago: NOON - ago * MINUTE), threshold=st.floats(0.01, 0.9))
+def test_windows_are_counted_as_the_receiver_counts_them(
+    minutes: dict[int, Outcomes], since: int, threshold: float
+) -> None:
+    evidence = Evidence(NOON - 60 * MINUTE, NOON, MINUTE, {("main", "14.0"): minutes})
+    tallies = evidence.tallies("main", "14.0", Signal.ERROR_EXIT, since)
+
+    counted = count_windows(evidence, ("main", "14.0"), Signal.ERROR_EXIT, threshold, since)
+
+    for window, length in WINDOWS.items():
+        reference = window_of(tallies, end=NOON, bucket_s=MINUTE, buckets=length).values()
+        assert counted[window].tally == total(reference)
+        assert counted[window].breached == breach_minutes(reference, threshold)
+
+
+@given(minutes=minutes, configured=st.floats(0.001, 0.9), baseline=st.one_of(st.none(), st.floats(0, 1)))
+def test_errors_never_exceed_volume_and_the_threshold_is_always_one_that_a_ratio_can_breach(
+    minutes: dict[int, Outcomes], configured: float, baseline: float | None
+) -> None:
+    config = ExporterConfig.model_validate({"flows": [{"match": "*", "threshold_ratio": configured}]})
+    baselines = {} if baseline is None else {("main", Signal.ERROR_EXIT): baseline}
+    found = replace(snapshot({("main", "14.0"): minutes}), baselines=baselines)
+
+    volume = by_window(found, "genesys_flow_volume", config=config)
+    assert all(errors <= volume[window] for window, errors in by_window(found, "genesys_flow_errors").items())
+    (threshold,) = series(found, "genesys_flow_threshold_ratio", config).values()
+    assert 0 < threshold <= 0.9

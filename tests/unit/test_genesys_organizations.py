@@ -1,0 +1,79 @@
+"""`organizations.yml`: what is accepted, and what is said about what is not."""
+
+import datetime
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from genesys.organizations import REGIONS, Analytics, Organizations, open_organization
+from genesys.settings import SettingsError, load
+
+FILES = Path(__file__).with_name("organizations_yml")
+ENVIRON = {"RETAIL_SECRET": "secret-in-variable", "RETAIL_ID": "id-in-variable"}
+BAD_FILES = sorted(FILES.glob("*.bad.yml"))
+
+
+def organizations(name: str):
+    return load(FILES / name, Organizations, environ=ENVIRON).organizations
+
+
+@pytest.mark.parametrize("file", BAD_FILES, ids=lambda file: file.name.removesuffix(".bad.yml"))
+def test_a_bad_file_is_refused_in_the_words_of_its_first_line(file):
+    expected = file.read_text().partition("\n")[0].removeprefix("# ")
+    with pytest.raises(SettingsError) as caught:
+        load(file, Organizations, environ=ENVIRON)
+    said = str(caught.value)
+    assert expected in said
+    assert said.startswith(f"{file}: ")
+    assert "do-not-repeat-me" not in said
+    assert "4711" not in said
+
+
+def test_a_minimal_file_has_the_documented_defaults():
+    (retail,) = organizations("minimal.ok.yml")
+    assert retail.endpoints == ("https://api.mypurecloud.ie", "https://login.mypurecloud.ie")
+    assert (retail.name, retail.dialect, retail.timeout_s, retail.deadline_s) == ("retail", "platform", 10, 30)
+    assert retail.analytics == Analytics(bucket_s=60, settle_s=60, history_bucket_s=3600, history_s=604800)
+    assert retail.credentials.client_id == "an-id"
+    assert retail.credentials.client_secret == SecretStr("secret-in-variable")
+
+
+def test_every_key_can_be_given():
+    retail, simulated = organizations("everything.ok.yml")
+    assert retail.credentials.client_id == "id-in-variable"
+    assert retail.credentials.client_secret.get_secret_value() == "secret-in-file"
+    assert (retail.analytics.bucket_s, retail.analytics.history_s) == (6, 60480)
+    assert simulated.credentials.client_id == "id-in-file"
+    assert simulated.endpoints == ("http://127.0.0.1:9744", "http://[::1]:9744")
+
+
+def test_a_secret_does_not_show():
+    settings = organizations("everything.ok.yml")
+    assert "secret-in" not in f"{settings} {settings!r} {[one.model_dump_json() for one in settings]}"
+
+
+def test_all_regions_of_the_reference_are_known():
+    assert len(REGIONS) == 18
+    assert REGIONS["mypurecloud.com.au"] == ("https://api.mypurecloud.com.au", "https://login.mypurecloud.com.au")
+
+
+@pytest.mark.parametrize(
+    ("settle_s", "now", "end"),
+    [(60, "14:05:59", "14:04"), (60, "14:06:00", "14:05"), (0, "14:06:00", "14:06"), (90, "14:06:00", "14:04")],
+)
+def test_the_newest_settled_bucket_has_ended_and_had_its_time_to_settle(settle_s, now, end):
+    def at(clock: str) -> float:
+        return datetime.datetime.fromisoformat(f"2026-11-22T{clock}+00:00").timestamp()
+
+    analytics = Analytics(settle_s=settle_s)
+    assert analytics.settled_end(at(now)) == at(end)
+    assert analytics.history_end(at(now)) == at("14:00")
+
+
+def test_opening_an_organization_sends_nothing():
+    calls = []
+    cloud = open_organization(organizations("minimal.ok.yml")[0], observe=calls.append)
+    assert cloud.rate_limit is None
+    cloud.close()
+    assert calls == []

@@ -1,0 +1,477 @@
+"""Dialect `platform`: what is asked, and how answers are read, documented and otherwise."""
+
+import contextlib
+import json
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genesys.errors import GenesysError, Refused, Unavailable
+from genesys.evidence import Outcomes, Signal, Tally
+from genesys.flows import Flow, FlowVersion, Operation
+from tests.genesys_wire import Wire, ok, refused
+
+START = 1_795_356_000  # 2026-11-22T14:00:00Z
+FLOW_ID = "ce677f29-f403-470c-adb0-8bfa6bf81d69"
+NOTHING = ok({})
+
+# The examples of the API's reference.
+FLOW = {
+    "id": FLOW_ID,
+    "name": "Main IVR",
+    "type": "INBOUNDCALL",
+    "active": True,
+    "deleted": False,
+    "system": False,
+    "division": {"id": "d62836e8-ff2a-43ee-bcf6-dc9d8b9e89a0"},
+    "publishedVersion": {
+        "id": "14.0",
+        "name": "14.0",
+        "commitVersion": "14.0",
+        "type": "PUBLISH",
+        "dateCreated": 1795349000000,
+        "datePublished": "2026-11-22T14:02:11.000Z",
+    },
+    "checkedInVersion": {"id": "14.0"},
+    "savedVersion": {"id": "14.0"},
+    "currentOperation": {
+        "id": "cc4533ab-69fb-49a3-8f90-4b3cc70ca5f6",
+        "complete": True,
+        "actionName": "PUBLISH",
+        "actionStatus": "SUCCESS",
+    },
+}
+OPERATION = {"id": "op-1", "complete": False, "actionName": "PUBLISH", "actionStatus": "STARTED"}
+
+
+def bucket(minute: int, metric: str, count: object, start: str | None = None) -> dict:
+    start = start or f"2026-11-22T14:{minute:02}:00.000Z"
+    end = f"2026-11-22T14:{minute + 1:02}:00.000Z"
+    return {"interval": f"{start}/{end}", "metrics": [{"metric": metric, "stats": {"count": count, "sum": 9}}]}
+
+
+def group(*buckets: dict, version: str | None = "14.0", **more: str) -> dict:
+    keys = {"flowId": FLOW_ID, "flowVersion": version, **more}
+    return {"group": {key: value for key, value in keys.items() if value is not None}, "data": list(buckets)}
+
+
+def evidence(*answers: object, **options):
+    wire = Wire([ok(answer) if not isinstance(answer, httpx.Response) else answer for answer in answers])
+    found = wire.platform(deadline_s=1).evidence(START, START + 3600, bucket_s=60, **options)
+    return wire, found
+
+
+def test_evidence_is_asked_for_in_two_queries():
+    wire, _ = evidence({}, {})
+    common = {"interval": "2026-11-22T14:00:00.000Z/2026-11-22T15:00:00.000Z", "granularity": "PT1M"}
+    assert wire.bodies() == [
+        {**common, "groupBy": ["flowId", "flowVersion", "exitReason"], "metrics": ["tFlow"]},
+        {**common, "groupBy": ["flowId", "flowVersion"], "metrics": ["nFlow"]},
+    ]
+    assert {(request.method, request.url.path) for request in wire.requests} == {
+        ("POST", "/api/v2/analytics/flows/aggregates/query")
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "granularity"), [(60, "PT1M"), (3600, "PT1H"), (6, "PT6S"), (360, "PT6M"), (90, "PT90S"), (1, "PT1S")]
+)
+def test_the_length_of_a_bucket_is_an_iso_duration(seconds, granularity):
+    wire = Wire([NOTHING, NOTHING])
+    wire.platform().evidence(0, seconds * 10, bucket_s=seconds)
+    assert [body["granularity"] for body in wire.bodies()] == [granularity] * 2
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 0), (60, 0), (0, 90)])
+def test_a_stretch_that_is_no_whole_number_of_buckets_is_a_mistake_of_the_caller(start, end):
+    with pytest.raises(ValueError, match="whole number of buckets"):
+        Wire().platform().evidence(start, end, bucket_s=60)
+
+
+def test_exits_and_entries_meet_in_their_version_and_bucket():
+    _, found = evidence(
+        {
+            "results": [
+                group(bucket(3, "tFlow", 7), bucket(4, "tFlow", 2), exitReason="FLOW_ERROR_DISCONNECT"),
+                group(bucket(3, "tFlow", 20), exitReason="TRANSFER"),
+                group(bucket(3, "tFlow", 5), version="13.0", exitReason="DISCONNECT"),
+            ]
+        },
+        {"results": [group(bucket(3, "nFlow", 30), bucket(5, "nFlow", 1))]},
+    )
+    assert found.outcomes == {
+        (FLOW_ID, "14.0"): {
+            START + 180: Outcomes(30, {"FLOW_ERROR_DISCONNECT": 7, "TRANSFER": 20}),
+            START + 240: Outcomes(0, {"FLOW_ERROR_DISCONNECT": 2}),
+            START + 300: Outcomes(1, {}),
+        },
+        (FLOW_ID, "13.0"): {START + 180: Outcomes(0, {"DISCONNECT": 5})},
+    }
+    assert (found.start, found.end, found.bucket_s) == (START, START + 3600, 60)
+
+
+def test_groups_that_differ_in_keys_nobody_asked_for_are_summed():
+    _, found = evidence(
+        {
+            "results": [
+                group(bucket(3, "tFlow", 7), exitReason="FLOW_ERROR_EXIT", mediaType="voice"),
+                group(bucket(3, "tFlow", 2), exitReason="FLOW_ERROR_EXIT", mediaType="message"),
+            ]
+        },
+        {"results": [group(bucket(3, "nFlow", 4), mediaType="voice"), group(bucket(3, "nFlow", 6), mediaType="chat")]},
+    )
+    assert found.tallies(FLOW_ID, "14.0", Signal.ERROR_EXIT) == {START + 180: Tally(9, 10, 9)}
+
+
+@pytest.mark.parametrize(
+    "reason", [None, "UNKNOWN", "RECOGNITION_FAILURE_EXIT", "SOMETHING_NEW"], ids=lambda reason: reason or "unset"
+)
+def test_an_exit_for_any_other_reason_is_volume_but_no_error(reason):
+    more = {} if reason is None else {"exitReason": reason}
+    _, found = evidence({"results": [group(bucket(3, "tFlow", 7), **more)]}, {})
+    assert found.tallies(FLOW_ID, "14.0", Signal.ERROR_EXIT) == {START + 180: Tally(0, 0, 7)}
+
+
+@pytest.mark.parametrize("version", ["debug", None, ""])
+def test_what_belongs_to_no_published_version_is_dropped(version):
+    _, found = evidence({"results": [group(bucket(3, "tFlow", 7), version=version, exitReason="FLOW_ERROR_EXIT")]}, {})
+    assert found.outcomes == {}
+
+
+@pytest.mark.parametrize("answer", [{}, {"results": []}, {"results": None}, {"results": [{"group": {}}]}])
+def test_absent_is_none(answer):
+    assert evidence(answer, answer)[1].outcomes == {}
+
+
+BROKEN = {
+    "not an object": [],
+    "results is no list": {"results": {}},
+    "a result is no object": {"results": ["x"]},
+    "group is no object": {"results": [{"group": "x", "data": []}]},
+    "flowId is no text": {"results": [{"group": {"flowId": 5}, "data": []}]},
+    "data is no list": {"results": [{"group": {}, "data": {}}]},
+    "no interval": {"results": [group({"metrics": []})]},
+    "interval is no text": {"results": [group({"interval": 5, "metrics": []})]},
+    "interval is no date": {"results": [group({"interval": "yesterday", "metrics": []})]},
+    "a bucket outside": {"results": [group(bucket(0, "tFlow", 1, start="2026-11-22T15:00:00.000Z"))]},
+    "a bucket before": {"results": [group(bucket(0, "tFlow", 1, start="2026-11-22T13:59:00.000Z"))]},
+    "a bucket off the edge": {"results": [group(bucket(0, "tFlow", 1, start="2026-11-22T14:00:30.000Z"))]},
+    "no stats": {"results": [group({**bucket(0, "tFlow", 1), "metrics": [{"metric": "tFlow"}]})]},
+    "no count": {"results": [group({**bucket(0, "tFlow", 1), "metrics": [{"metric": "tFlow", "stats": {}}]})]},
+    "count is a text": {"results": [group(bucket(0, "tFlow", "1"))]},
+    "count is a fraction": {"results": [group(bucket(0, "tFlow", 1.5))]},
+    "count is true": {"results": [group(bucket(0, "tFlow", True))]},
+    "count is negative": {"results": [group(bucket(0, "tFlow", -1))]},
+    "count is null": {"results": [group(bucket(0, "tFlow", None))]},
+}
+
+
+@pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN.keys())
+def test_an_answer_that_is_not_as_documented_is_no_evidence(answer):
+    wire = Wire()
+    wire.answer_always(lambda _: ok(answer))
+    with pytest.raises(Unavailable, match="unexpected answer"):
+        wire.platform(deadline_s=1).evidence(START, START + 3600, bucket_s=60)
+
+
+def test_flow_ids_are_asked_for_a_hundred_at_a_time_and_each_once():
+    ids = [f"flow-{number}" for number in range(150)]
+    wire, _ = evidence(*([{}] * 4), flow_ids=[*ids, *ids])
+    asked = [[predicate["value"] for predicate in body["filter"]["predicates"]] for body in wire.bodies()]
+    assert asked == [ids[:100], ids[:100], ids[100:], ids[100:]]
+    assert wire.bodies()[0]["filter"]["type"] == "or"
+    assert wire.bodies()[0]["filter"]["predicates"][0] == {
+        "dimension": "flowId",
+        "operator": "matches",
+        "value": "flow-0",
+    }
+
+
+def conversations(wire: Wire):
+    return wire.platform(deadline_s=1).conversations(START, START + 3600, bucket_s=60)
+
+
+def test_conversations_are_counted_by_bucket_whatever_the_groups():
+    def item(errors: int | None, volume: int) -> dict:
+        metrics = [{"metric": "nConversations", "stats": {"count": volume}}]
+        if errors is not None:
+            metrics.append({"metric": "nError", "stats": {"count": errors}})
+        return {**bucket(3, "x", 0), "metrics": metrics}
+
+    results = [{"group": {"mediaType": "voice"}, "data": [item(2, 10)]}, {"data": [item(None, 5)]}]
+    wire = Wire([ok({"results": results})])
+    assert conversations(wire) == {START + 180: (2, 15)}
+    assert "groupBy" not in wire.bodies()[0]
+    assert wire.requests[0].url.path == "/api/v2/analytics/conversations/aggregates/query"
+
+
+def test_where_conversations_cannot_be_counted_offers_are_and_that_is_remembered():
+    offered = ok({"results": [{"data": [bucket(3, "nOffered", 8)]}]})
+    wire = Wire([refused(400), offered, offered])
+    platform = wire.platform()
+    for _ in range(2):
+        assert platform.conversations(START, START + 3600, bucket_s=60) == {START + 180: (0, 8)}
+    asked = [body["metrics"] for body in wire.bodies()]
+    assert asked == [["nError", "nConversations"], ["nError", "nOffered"], ["nError", "nOffered"]]
+
+
+def test_a_query_that_is_refused_either_way_is_asked_as_before_the_next_time():
+    counted = ok({"results": [{"data": [bucket(3, "nConversations", 8)]}]})
+    wire = Wire([refused(400), refused(400), counted])
+    platform = wire.platform()
+    with pytest.raises(Refused):
+        platform.conversations(START, START + 3600, bucket_s=60)
+    assert platform.conversations(START, START + 3600, bucket_s=60) == {START + 180: (0, 8)}
+
+
+def test_only_a_400_says_that_conversations_cannot_be_counted():
+    wire = Wire([refused(409)])
+    with pytest.raises(Refused):
+        conversations(wire)
+    assert len(wire.requests) == 1
+
+
+def page(number: int, count: int, *entities: dict) -> httpx.Response:
+    return ok({"entities": list(entities), "pageNumber": number, "pageCount": count, "pageSize": 500, "total": 9})
+
+
+def flow_json(flow_id: str, **changes: object) -> dict:
+    return {**FLOW, "id": flow_id, **changes}
+
+
+def test_a_flow_is_read_as_documented():
+    wire = Wire([ok(FLOW)])
+    assert wire.platform().flow(FLOW_ID) == Flow(
+        id=FLOW_ID,
+        name="Main IVR",
+        type="inboundcall",
+        division_id="d62836e8-ff2a-43ee-bcf6-dc9d8b9e89a0",
+        division_name="",
+        active=True,
+        deleted=False,
+        live_version="14.0",
+        live_published_at=START + 131,
+        published_by=None,
+        locked_by=None,
+        operation=Operation("cc4533ab-69fb-49a3-8f90-4b3cc70ca5f6", True, "PUBLISH", "SUCCESS", None),
+    )
+    assert wire.requests[0].url.path == f"/api/v2/flows/{FLOW_ID}"
+
+
+def test_a_flow_that_was_never_published_and_has_nothing_under_way_is_read():
+    bare = {"id": "f", "name": "New", "type": "WORKFLOW", "active": False, "deleted": False}
+    flow = Wire([ok(bare)]).platform().flow("f")
+    assert (flow.live_version, flow.live_published_at, flow.operation, flow.division_id) == (None, None, None, "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "locked_by"),
+    [
+        ({"lockedUser": {"id": "u-1", "name": "Ann"}}, "Ann"),
+        ({"lockedUser": {"id": "u-1"}}, "u-1"),
+        ({"lockedClient": {"id": "c-1"}}, "c-1"),
+        ({"lockedUser": None, "lockedClient": {}}, "unknown"),
+        ({"lockedUser": None}, None),
+    ],
+)
+def test_whoever_locks_a_flow_is_named(changes, locked_by):
+    assert Wire([ok({**FLOW, **changes})]).platform().flow("f").locked_by == locked_by
+
+
+@pytest.mark.parametrize(
+    "date", ["2026-11-22T14:02:11.000Z", "2026-11-22T15:02:11+01:00", "2026-11-22T14:02:11", 1795356131000]
+)
+def test_dates_come_as_texts_or_as_milliseconds(date):
+    told = {**FLOW, "publishedVersion": {"id": "14.0", "datePublished": date}}
+    assert Wire([ok(told)]).platform().flow("f").live_published_at == START + 131
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", -1, 1.5, True, 10**400, {}], ids=repr)
+def test_a_date_that_is_none_is_no_answer(date):
+    told = {**FLOW, "publishedVersion": {"id": "14.0", "datePublished": date}}
+    with pytest.raises(Unavailable, match="datePublished is not a date"):
+        Wire([ok(told)]).platform(deadline_s=0.1).flow("f")
+
+
+@pytest.mark.parametrize("field", ["id", "name", "type", "active", "deleted"])
+@pytest.mark.parametrize("value", [None, 5, [], {}], ids=repr)
+def test_a_flow_without_a_required_field_is_no_answer(field, value):
+    with pytest.raises(Unavailable, match=f"unexpected answer: {field}"):
+        Wire([ok({**FLOW, field: value})]).platform(deadline_s=0.1).flow("f")
+
+
+def test_the_id_of_a_flow_cannot_leave_its_place_in_the_path():
+    wire = Wire([ok(FLOW)])
+    wire.platform().flow("../x/actions?y=1#z")
+    assert wire.requests[0].url.raw_path.startswith(b"/api/v2/flows/..%2Fx%2Factions%3Fy%3D1%23z?")
+
+
+def test_flows_are_read_over_all_pages_without_the_deleted_and_each_once():
+    wire = Wire(
+        [
+            page(1, 2, flow_json("a"), flow_json("b", deleted=True)),
+            page(2, 2, flow_json("a", name="Renamed"), flow_json("c")),
+        ]
+    )
+    flows = wire.platform().flows()
+    assert [(flow.id, flow.name) for flow in flows] == [("a", "Renamed"), ("c", "Main IVR")]
+    asked = [parse_qs(request.url.query.decode()) for request in wire.requests]
+    assert asked == [{"pageSize": ["500"], "pageNumber": [number]} for number in ("1", "2")]
+
+
+def test_flows_may_be_limited_to_those_published_after_a_time():
+    wire = Wire([ok({"pageCount": 0})])
+    assert wire.platform().flows(published_after=START + 0.5) == []
+    assert wire.requests[0].url.params["publishedAfter"] == "2026-11-22T14:00:00.500Z"
+
+
+def test_a_failing_page_gives_no_flows_at_all():
+    wire = Wire([page(1, 2, flow_json("a")), refused(403)])
+    with pytest.raises(GenesysError):
+        wire.platform().flows()
+
+
+def test_all_pages_share_one_deadline():
+    wire = Wire([])
+
+    def slow(request: httpx.Request) -> httpx.Response:
+        wire.time.at += 4
+        return page(1, 1000, flow_json(request.url.params["pageNumber"]))
+
+    wire.answer_always(slow)
+    with pytest.raises(Unavailable):
+        wire.platform(deadline_s=30).flows()
+    assert len(wire.requests) == 8
+
+
+def test_versions_are_read_over_all_pages():
+    first = {
+        "id": "13.0",
+        "dateCreated": 1795349000000,
+        "datePublished": "2026-11-20T10:00:00.000Z",
+        "datePublishedEnd": "2026-11-22T14:02:11.000Z",
+        "createdBy": {"id": "u-1", "name": "Ann"},
+    }
+    draft = {"id": "saved_version_1", "debug": True, "createdByClient": {"id": "c-1"}}
+    wire = Wire([page(1, 2, first), page(2, 2, draft)])
+    assert wire.platform().versions(FLOW_ID) == [
+        FlowVersion("13.0", False, START - 187_200, START + 131, "Ann"),
+        FlowVersion("saved_version_1", True, None, None, "c-1"),
+    ]
+    assert wire.requests[0].url.path == f"/api/v2/flows/{FLOW_ID}/versions"
+
+
+def test_a_publish_is_one_post_without_a_body():
+    wire = Wire([ok(OPERATION)])
+    operation = wire.platform().publish(FLOW_ID, "13.0")
+    assert operation == Operation("op-1", False, "PUBLISH", "STARTED", None)
+    request = wire.requests[0]
+    assert (request.method, request.url.path, request.content) == ("POST", "/api/v2/flows/actions/publish", b"")
+    assert dict(request.url.params) == {"flow": FLOW_ID, "version": "13.0"}
+
+
+def test_the_error_of_an_operation_is_one_line():
+    failed = {
+        **OPERATION,
+        "complete": True,
+        "actionStatus": "FAILURE",
+        "errorCode": "x.y",
+        "errorMessage": "Not\nvalid",
+        "errorDetails": [{"errorCode": "z", "fieldName": "f"}],
+    }
+    assert Wire([ok(failed)]).platform().publish("f", "1.0").error == "x.y Not valid z"
+
+
+@pytest.mark.parametrize("answer", [{}, [], None, {"id": "op"}, {"id": 5, "complete": True}])
+def test_a_publish_that_is_answered_strangely_may_have_had_an_effect(answer):
+    wire = Wire([ok(answer)])
+    with pytest.raises(Unavailable):
+        wire.platform().publish("f", "1.0")
+    assert len(wire.requests) == 1
+
+
+def test_the_endpoints_of_all_calls_are_templates():
+    wire = Wire([NOTHING, NOTHING, NOTHING, page(1, 1), ok(FLOW), page(1, 1), ok(OPERATION)])
+    platform = wire.platform()
+    platform.evidence(START, START + 60, bucket_s=60)
+    platform.conversations(START, START + 60, bucket_s=60)
+    platform.flows()
+    platform.flow(FLOW_ID)
+    platform.versions(FLOW_ID)
+    platform.publish(FLOW_ID, "13.0")
+    assert {call.endpoint for call in wire.calls} == {
+        "oauth/token",
+        "analytics/flows/aggregates/query",
+        "analytics/conversations/aggregates/query",
+        "flows",
+        "flows/{id}",
+        "flows/{id}/versions",
+        "flows/actions/publish",
+    }
+
+
+KEYS = [
+    "results",
+    "group",
+    "data",
+    "interval",
+    "metrics",
+    "metric",
+    "stats",
+    "count",
+    "flowId",
+    "flowVersion",
+    "exitReason",
+    "entities",
+    "pageCount",
+    "id",
+    "name",
+    "type",
+    "division",
+    "publishedVersion",
+    "datePublished",
+    "currentOperation",
+    "complete",
+    "active",
+    "deleted",
+    "errorDetails",
+    "lockedUser",
+    "debug",
+]
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.just(10**400)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
+    max_leaves=20,
+)
+
+READS = {
+    "evidence": lambda platform: platform.evidence(START, START + 60, bucket_s=60),
+    "conversations": lambda platform: platform.conversations(START, START + 60, bucket_s=60),
+    "flows": lambda platform: platform.flows(),
+    "flow": lambda platform: platform.flow("f"),
+    "versions": lambda platform: platform.versions("f"),
+    "publish": lambda platform: platform.publish("f", "1.0"),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS.keys())
+@given(answer=JSON)
+def test_any_json_gives_a_result_or_a_genesys_error(read, answer):
+    text = json.dumps(answer)
+    wire = Wire()
+
+    def respond(_: httpx.Request) -> httpx.Response:
+        wire.time.at += 1
+        return httpx.Response(200, content=text)
+
+    wire.answer_always(respond)
+    with contextlib.suppress(GenesysError):
+        read(wire.platform(deadline_s=3))
