@@ -73,7 +73,7 @@ def _migrate(settings: ReceiverSettings) -> None:
         store.close()
 
 
-class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+class _Server(BaseApplication):
     """One worker process with threads: the loop runs beside the requests, and several receivers are several hosts."""
 
     def __init__(self, settings: ReceiverSettings, known: Organizations) -> None:

@@ -9,11 +9,10 @@ receiver goes on after a crash by reading what is true. `advance` does one step
 and never waits: a wait is the column `not_before`.
 """
 
-from typing import Any
-
 from genesys.errors import GenesysError, Refused, Throttled, Unavailable
 from genesys.flows import Operation, Readback, read_back
 from receiver.gather import situation
+from receiver.metrics import Step
 from receiver.notify.events import put_end, put_suppressed, put_triggered
 from receiver.planning import facts_of
 from receiver.policy import Verdict, decide
@@ -225,7 +224,7 @@ def _conclude(tx: Transaction, tools: Tools, rollback: Rollback, seen: Readback,
         tools.reader.forget()  # what was kept was read before the publish
         verifying = rollbacks.change(tx, rollback, state=State.VERIFYING.value, confirmed_at=now, not_before=now)
         rollbacks.add_step(tx, verifying, "confirmed", at=now, detail={"live": rollback.target_version})
-        tools.metrics.step("confirm", now - (rollback.started_at or now))
+        tools.metrics.step(Step.CONFIRM, now - (rollback.started_at or now))
 
 
 def _verify(tools: Tools, lease: Lease, rollback: Rollback) -> None:
@@ -252,6 +251,7 @@ def _record_verification(tx: Transaction, tools: Tools, rollback: Rollback, veri
     facts = rollback.facts | {"verification": verified.facts()}
     measured = rollbacks.change(tx, rollback, facts=facts)
     rollbacks.add_step(tx, measured, "measured", at=now, detail=verified.facts())
+    tools.metrics.step(Step.VERIFY, now - (rollback.confirmed_at or now))
     _end(tx, tools, measured, verified.state, verified.reason, now)
 
 

@@ -65,7 +65,7 @@ class Worker:
                 event(log, logging.ERROR, "store_unavailable", org=self._org, error=problem, cure=cure)
             except (LeaseLost, Conflict, AlreadyTried) as problem:
                 event(log, logging.INFO, "taken_over", org=self._org, detail=problem)
-            except Exception:  # noqa: BLE001 - a loop that dies is a silent failure; the metric of its age stays old
+            except Exception:
                 log.exception("round_failed org=%s", self._org)
             stop.wait(self._tools.timing.tick_s)
 

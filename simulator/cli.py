@@ -67,3 +67,7 @@ def _split(address: str) -> tuple[str, int]:
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
     sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -26,7 +26,7 @@ class StoreUnavailable(Exception):
     """The database cannot be read or written now; nothing of the transaction was kept."""
 
 
-class SchemaMismatch(Exception):  # noqa: N818
+class SchemaMismatch(Exception):
     """The database was migrated by a newer release than this one."""
 
 

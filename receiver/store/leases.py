@@ -14,7 +14,7 @@ from receiver.store.database import Transaction
 from receiver.store.schema import leases
 
 
-class LeaseLost(Exception):  # noqa: N818
+class LeaseLost(Exception):
     """Another receiver has taken the lease; nothing of the transaction may be kept."""
 
 

@@ -40,11 +40,11 @@ class Answer(StrEnum):
     AMBIGUOUS = "ambiguous"  # only reading the flow can tell
 
 
-class AlreadyTried(Exception):  # noqa: N818
+class AlreadyTried(Exception):
     """This try of this version exists: another receiver, or an earlier delivery, was first."""
 
 
-class Conflict(Exception):  # noqa: N818
+class Conflict(Exception):
     """The rollback was changed by somebody else since it was read; nothing was written."""
 
 

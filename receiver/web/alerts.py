@@ -19,7 +19,7 @@ from receiver.payload import Delivery, PayloadError, parse
 from receiver.store import alerts
 from receiver.store.database import Store, clock
 from receiver.web.auth import Tokens
-from receiver.web.fields import NoParameters, query
+from receiver.web.fields import NoParameters, query, raw_body
 from receiver.web.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def blueprint(store: Store, tokens: Tokens, metrics: ReceiverMetrics) -> Bluepri
     @tokens.requires(Role.ALERTMANAGER)
     def deliver() -> ResponseReturnValue:
         query(NoParameters)
-        delivery = _delivery(request.get_data(cache=False))
+        delivery = _delivery(raw_body())
         with store.begin() as tx:
             recorded = alerts.record(tx, delivery.alerts, clock(tx))
         metrics.received(Outcome.STORED, recorded.stored)

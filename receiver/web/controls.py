@@ -41,9 +41,7 @@ class WindowOrder(Strict):
 
     org: Name
     flow_ids: (
-        Annotated[
-            tuple[Annotated[Name, StringConstraints(min_length=1)], ...], Field(min_length=1, max_length=_MAX_FLOWS)
-        ]
+        Annotated[list[Annotated[Name, StringConstraints(min_length=1)]], Field(min_length=1, max_length=_MAX_FLOWS)]
         | None
     ) = None
     kind: Kind = Kind.MAINTENANCE

@@ -14,7 +14,6 @@ from genesys.evidence import WINDOWS, Tally, breach_minutes, total, window_of
 BUCKET_S = 60
 POLL_S = 60
 POLL_DURATION_S = 2  # so a poll at :00 shows in the scrape at :15
-SETTLE_S = 60
 SCRAPE_S = 15
 STALE_AFTER_S = 180
 LONG_WINDOWS = ("15m", "60m")  # of a signal that does not act the exporter gives only these
@@ -66,7 +65,8 @@ class Exporter:
     failed_polls: Container[float] = ()
     missed_scrapes: Container[float] = ()
     frozen_from: float = math.inf  # the poll loop hangs from here on; the last page is served for ever
-    acts: bool | None = None  # its own configuration; None: the flow's
+    settle_s: int = 60
+    sees: Sequence[Flow] | None = None  # other answers or another configuration than the test's flows
 
     def page(self, flows: Sequence[Flow], at: float) -> dict[str, float]:
         """Series and values that a scrape gets."""
@@ -76,7 +76,7 @@ class Exporter:
         newest = self._newest_poll(at)
         last_try = self._last_try(at)
         samples = {f"up{{{target}}}": 1.0}
-        for flow in flows:
+        for flow in flows if self.sees is None else self.sees:
             organization = f'{target},org="{flow.org}"'
             samples[f"genesys_up{{{organization}}}"] = float(newest == last_try)
             if last_try - newest < STALE_AFTER_S:
@@ -104,17 +104,16 @@ class Exporter:
         return max(published, seen)
 
     def _flow_samples(self, flow: Flow, organization: str, poll: int) -> dict[str, float]:
-        end = (poll - SETTLE_S) // BUCKET_S * BUCKET_S
+        end = (poll - self.settle_s) // BUCKET_S * BUCKET_S
         live = flow.publishes[flow.published(poll)]
         since = self._since(flow, poll)
         of_flow = f'{organization},flow_id="{flow.flow_id}"'
         of_signal = f'{of_flow},signal="error_exit"'
-        acts = flow.acts if self.acts is None else self.acts
         samples: dict[str, float] = {
             f"genesys_data_end_timestamp_seconds{{{organization}}}": end,
             f'genesys_flow_info{{{of_flow},flow_name="Main IVR"}}': 1,
             f'genesys_flow_live_since_timestamp_seconds{{{of_flow},flow_version="{live}"}}': since,
-            f"genesys_flow_signal_acts{{{of_signal}}}": float(acts),
+            f"genesys_flow_signal_acts{{{of_signal}}}": float(flow.acts),
             f"genesys_flow_threshold_ratio{{{of_signal}}}": flow.threshold_ratio,
         }
         if flow.baseline_ratio is not None:
@@ -123,7 +122,7 @@ class Exporter:
             counted_from = since if version == live else -math.inf
             starts = [start for start in range(end - 60 * BUCKET_S, end, BUCKET_S) if start >= counted_from]
             tallies = flow.tallies(version, starts)
-            for window in WINDOWS if acts else LONG_WINDOWS:
+            for window in WINDOWS if flow.acts else LONG_WINDOWS:
                 inside = window_of(tallies, end=end, bucket_s=BUCKET_S, buckets=WINDOWS[window]).values()
                 counted = total(inside)
                 if counted.volume or version == live:

@@ -297,6 +297,11 @@ _MISSING_DATA = (
     ),
 )
 
+_SETTLE = (
+    Case("settle 120 s: one minute later", [deployed()], [Firing(FIRES + 1)], [Exporter(settle_s=120)]),
+    Case("data that are ten minutes old do not judge", [deployed()], exporters=[Exporter(settle_s=600)], minutes=40),
+)
+
 _CHANCE = (
     *(
         Case(f"a burst of {minutes} min at {volume} calls/min that healed", [burst(volume, minutes)], minutes=40)
@@ -376,6 +381,11 @@ _TWO_EXPORTERS = (
         exporters=[Exporter("a"), Exporter("b", frozen_from=9 * MINUTE_S)],
     ),
     Case(
+        "two exporters, only one knows the flow's earlier ratio: both must agree",
+        [deployed(good=50, bad=3)],
+        exporters=[Exporter("a"), Exporter("b", sees=[deployed(good=50, bad=3, baseline_ratio=None)])],
+    ),
+    Case(
         "two exporters, one is down",
         [deployed()],
         [Firing(FIRES)],
@@ -394,8 +404,8 @@ _PAGES = (
         "two exporters that disagree on act_on: it pages",
         [deployed()],
         [Firing(FIRES, action="page")],
-        [Exporter("a"), Exporter("b", acts=False)],
+        [Exporter("a"), Exporter("b", sees=[deployed(acts=False)])],
     ),
 )
 
-CASES = (*_DEPLOYMENTS, *_MISSING_DATA, *_CHANCE, *_TWO_EXPORTERS, *_PAGES)
+CASES = (*_DEPLOYMENTS, *_MISSING_DATA, *_SETTLE, *_CHANCE, *_TWO_EXPORTERS, *_PAGES)

@@ -281,6 +281,15 @@ def test_growing_old_loses_no_call_and_counts_none_twice() -> None:
     assert by_minute["nFlow", "13.0"] == pytest.approx(7 * 1800, rel=0.05)
 
 
+def test_the_trailing_hour_stays_exact_by_the_minute_as_time_goes_on() -> None:
+    org = Organization()
+    org.wait(HOUR)
+    for now in range(HOUR, 4 * HOUR, 10 * MINUTE):
+        before = by_bucket(org.flows(now - 50 * MINUTE, now), "tFlow")
+        org.wait(10 * MINUTE)
+        assert by_bucket(org.flows(now - 50 * MINUTE, now), "tFlow") == before
+
+
 def test_an_interval_that_ends_inside_a_bucket_counts_only_what_is_in_it() -> None:
     org = Organization()
     org.wait(HOUR)

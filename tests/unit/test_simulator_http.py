@@ -32,7 +32,7 @@ class Cloud:
         simulation = Simulation(known, factor=factor, seed=1, clock=lambda: self.now)
         app = create_app(simulation, scenario_name=scenario, sleep=self.slept.append)
         self.dropped: list[bool] = []
-        app.wsgi_app = self._watched(app.wsgi_app)  # type: ignore[method-assign]
+        app.wsgi_app = self._watched(app.wsgi_app)  # type: ignore[assignment, method-assign]
         self.http: FlaskClient = app.test_client()
         self.headers = {"Authorization": f"Bearer {self.token().get_json()['access_token']}"}
 
