@@ -1,6 +1,7 @@
 """A listener for the generic webhook: what people would have been told."""
 
 import json
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Any
@@ -11,14 +12,14 @@ class Sink:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._received: list[dict[str, Any]] = []
+        self._received: list[tuple[float, dict[str, Any]]] = []
         sink = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with sink._lock:
-                    sink._received.append(body)
+                    sink._received.append((time.time(), body))
                 self.send_response(204)
                 self.end_headers()
 
@@ -30,9 +31,14 @@ class Sink:
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
 
     @property
-    def received(self) -> list[dict[str, Any]]:
+    def received_at(self) -> list[tuple[float, dict[str, Any]]]:
+        """Every notification with the time of its arrival (Unix seconds)."""
         with self._lock:
             return list(self._received)
+
+    @property
+    def received(self) -> list[dict[str, Any]]:
+        return [body for _, body in self.received_at]
 
     def start(self) -> None:
         self._thread.start()

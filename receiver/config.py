@@ -1,9 +1,10 @@
-"""`receiver.yml`: what the receiver may do, for which flows, and whom it tells. Defaults stand here and nowhere else."""
+"""`receiver.yml`: what the receiver may do, for which flows, and whom it tells; the one place of its defaults."""
 
 from enum import StrEnum
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -39,13 +40,26 @@ def _database_url(url: str) -> str:
 
 
 def _http_url(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("must begin with http:// or https://")
+    parts = urlsplit(url)
+    try:
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number
+        usable = False
+    if not usable:
+        raise ValueError("must be a URL like https://pager.example.org/hook")
     return url
+
+
+def _sendable(token: SecretStr) -> SecretStr:
+    text = token.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("a token is sent in a header: it must be printable ASCII without spaces")
+    return token
 
 
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Bearer = Annotated[Secret, AfterValidator(_sendable)]
 
 
 class Token(Settings):
@@ -53,7 +67,7 @@ class Token(Settings):
 
     name: Text
     roles: Annotated[tuple[Role, ...], Field(min_length=1)]
-    token: Secret
+    token: Bearer
 
 
 class Webhook(Settings):
@@ -61,7 +75,7 @@ class Webhook(Settings):
 
     name: Text
     url: HttpUrl
-    token: Secret | None = None
+    token: Bearer | None = None
 
 
 class FlowPolicy(Selector):

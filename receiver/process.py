@@ -66,7 +66,7 @@ class Process:
                 found.append(f"the worker of {worker.org} has not finished a round yet")
             elif silent_s > MAX_SILENCE_S:
                 found.append(f"the worker of {worker.org} has been silent for {silent_s:.0f} s")
-        return found
+        return found + self._deliverer.problems()
 
     def _worker(self, organization: Organization, names: Sequence[str], *, first: bool) -> Worker:
         settings, timing = self._settings, self._settings.timing

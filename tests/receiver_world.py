@@ -1,11 +1,13 @@
 """A receiver's settings and rows for tests of its HTTP side; real store, no doubles."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+from werkzeug.serving import make_server
 
 from genesys.settings import load
 from receiver.config import ReceiverSettings
@@ -15,6 +17,9 @@ from receiver.store import alerts, decisions, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Store, Transaction
 from receiver.store.rollbacks import Rollback, State
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 ORGS = ("retail", "bank")
 TOKENS = {role: f"token-of-the-{role}" for role in ("alertmanager", "viewer", "operator")}
@@ -42,6 +47,20 @@ def opened(settings: ReceiverSettings) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+@contextmanager
+def listening(app: "WSGIApplication") -> Iterator[int]:
+    """An application behind a real socket on 127.0.0.1; gives its port."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def put_alert(tx: Transaction, *, org: str = "retail", flow_id: str = "flow-1", now: float) -> StoredAlert:

@@ -59,7 +59,8 @@ class Deliverer:
     def run(self, stop: threading.Event) -> None:
         """Deliver until `stop` is set, in a thread for each sink; returns when all of them have ended."""
         threads = [
-            threading.Thread(target=self._serve, args=(sink, stop), name=f"deliver-{sink.name}") for sink in self._sinks
+            threading.Thread(target=self._serve, args=(sink, stop), name=f"deliver-{sink.name}", daemon=True)
+            for sink in self._sinks
         ]
         for thread in threads:
             thread.start()

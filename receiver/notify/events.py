@@ -81,10 +81,13 @@ def put_end(tx: Transaction, telling: Telling, rollback: Rollback, *, now: float
 def put_suppressed(
     tx: Transaction, telling: Telling, alert: StoredAlert, decision: Decision, facts: dict[str, Any], *, now: float
 ) -> None:
-    """A flow fails and nothing is done; people hear of each reason once per accused version."""
-    if decision.verdict in _UNTOLD:
+    """A flow fails and nothing is done; people hear of each reason once per accused version.
+
+    That a guard could not be evaluated is nobody's wish: people hear of it whatever its verdict.
+    """
+    guard = next((guard for guard in decision.guards if guard.name is decision.verdict), None)
+    if guard is None or (decision.verdict in _UNTOLD and not guard.unknown):
         return
-    guard = next(guard for guard in decision.guards if guard.name is decision.verdict)
     payload = _payload(IncidentType.ROLLBACK_SUPPRESSED, "NONE", facts, now) | {
         "org": alert.org,
         "flow_id": alert.object_id,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 
 from flask import Flask, Response
+from flask.json.provider import DefaultJSONProvider
 
 from receiver.config import ReceiverSettings
 from receiver.metrics import ReceiverMetrics
@@ -27,6 +28,7 @@ def create_app(
     """
     app = Flask(__name__, static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=settings.max_body_bytes, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.json = _InOrder(app)
     app.url_map.merge_slashes = False  # an unknown path is 404, never a redirect
     tokens = Tokens(settings.tokens)
     problems.install(app, settings.max_body_bytes)
@@ -39,6 +41,12 @@ def create_app(
     app.register_blueprint(health.blueprint(store, metrics, worker_health))
     app.after_request(_not_cached)
     return app
+
+
+class _InOrder(DefaultJSONProvider):
+    """Keys stay in the order in which people want to read them."""
+
+    sort_keys = False
 
 
 def _not_cached(response: Response) -> Response:

@@ -3,7 +3,6 @@
 import http.client
 import json
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +16,6 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
-from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from receiver.metrics import Outcome, ReceiverMetrics
@@ -26,7 +24,7 @@ from receiver.store import controls, rollbacks
 from receiver.store.database import Store
 from receiver.store.rollbacks import Answer
 from receiver.web import create_app
-from tests.receiver_world import ORGS, TOKENS, opened, put_alert, put_decision, put_rollback, settings_of
+from tests.receiver_world import ORGS, TOKENS, listening, opened, put_alert, put_decision, put_rollback, settings_of
 
 MAX_BODY_BYTES = 20_000
 NOW = time.time()
@@ -174,7 +172,7 @@ def test_a_body_that_is_too_large_is_413(receiver: Receiver) -> None:
 
 
 def test_a_chunked_body_that_is_too_large_is_413_although_no_length_was_named(receiver: Receiver) -> None:
-    with served(receiver.app) as port, closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as client:
+    with listening(receiver.app) as port, closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as client:
         chunks = iter([b"x" * 1000] * (MAX_BODY_BYTES // 1000 + 2))
         headers = {"Authorization": f"Bearer {TOKENS['alertmanager']}", "Transfer-Encoding": "chunked"}
         client.request("POST", "/api/v1/alerts", body=chunks, headers=headers, encode_chunked=True)
@@ -183,28 +181,11 @@ def test_a_chunked_body_that_is_too_large_is_413_although_no_length_was_named(re
 
 
 def test_a_chunked_body_is_stored(receiver: Receiver) -> None:
-    with served(receiver.app) as port, closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as client:
+    with listening(receiver.app) as port, closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as client:
         chunks = iter([json.dumps(payload(alert())).encode()])
         headers = {"Authorization": f"Bearer {TOKENS['alertmanager']}", "Transfer-Encoding": "chunked"}
         client.request("POST", "/api/v1/alerts", body=chunks, headers=headers, encode_chunked=True)
         assert client.getresponse().status == 202
-
-
-class served:  # noqa: N801 - reads as what it does
-    """The application behind a real socket."""
-
-    def __init__(self, app: Flask) -> None:
-        self._server = make_server("127.0.0.1", 0, app, threaded=True)
-        self._thread = threading.Thread(target=self._server.serve_forever)
-
-    def __enter__(self) -> int:
-        self._thread.start()
-        return self._server.server_port
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 def test_what_cannot_be_stored_is_503_so_that_it_is_sent_again(without_database: Receiver) -> None:

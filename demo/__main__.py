@@ -1,0 +1,107 @@
+"""`make demo`: a bad version is published, noticed, rolled back, and the proof is counted where it happened."""
+
+import shutil
+import signal
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from demo.processes import ROOT, StackError
+from demo.stack import Stack, World
+from demo.story import ALERT, FLOW_ID, Line, Story
+from demo.verdict import Failed, check
+
+LAPSE = 10.0  # the usual time-lapse; buckets of six seconds are the shortest that scrapes still resolve
+PATIENCE_S = 40 * 60.0  # simulated seconds until the demo gives up
+FOLDER = ROOT / ".demo"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--scenario", type=click.Choice(["bad-deploy", "rate-limited"]), default="bad-deploy", show_default=True)
+@click.option("--real", is_flag=True, help="The shipped files unchanged, in real time: about fifteen minutes.")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same callers.")
+def main(scenario: str, real: bool, seed: int) -> None:
+    """Show the bridge's main job from end to end, with real Prometheus and Alertmanager processes."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    world = World(scenario=scenario, factor=1.0 if real else LAPSE, seed=seed)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    try:
+        with Stack(FOLDER, world) as stack:
+            _introduce(stack)
+            _tell(stack)
+            print(check(stack))
+    except (Failed, StackError) as problem:
+        print(f"demo: failed: {problem}\nThe logs of all processes are in {_short(FOLDER)}/*.log")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted; nothing is left running")
+        sys.exit(130)
+
+
+def _introduce(stack: Stack) -> None:
+    factor = stack.world.factor
+    pace = (
+        "in real time"
+        if factor == 1
+        else f"in time-lapse: every duration of the shipped files is divided by {factor:g}"
+    )
+    print(f"A simulated Genesys Cloud, and the real exporter, Prometheus, Alertmanager and receiver, {pace}.")
+    print("Look while it runs:")
+    for name, path in (
+        ("prometheus", "/alerts"),
+        ("alertmanager", "/#/alerts"),
+        ("exporter", "/metrics"),
+        ("receiver", "/metrics"),
+        ("simulator", "/sim/state"),
+    ):
+        print(f"  {name:<13} {stack.urls[name]}{path}")
+    print(f"  rollbackctl   --url {stack.urls['receiver']} --token-file {_short(FOLDER)}/operator.secret status\n")
+
+
+def _tell(stack: Stack) -> None:
+    """Print what happens until the rollback has ended and the alert is over; raises Failed when it takes too long."""
+    story = Story(stack)
+    until = time.monotonic() + stack.seconds(PATIENCE_S)
+    while True:
+        for line in story.news():
+            _print(line)
+        if _over(stack):
+            break
+        if time.monotonic() > until:
+            raise Failed(f"the rollback was not finished within {PATIENCE_S / 60:.0f} simulated minutes")
+        for name, process in stack.processes.items():
+            if not process.running:
+                raise StackError(f"{name} ended by itself:\n{process.tail()}")
+        time.sleep(0.5)
+    for line in story.news():
+        _print(line)
+
+
+def _over(stack: Stack) -> bool:
+    rollbacks = stack.api("GET", "rollbacks")["rollbacks"]
+    if not rollbacks or any(one["ended_at"] is None for one in rollbacks):
+        return False
+    told = {one["rollback_id"] for one in stack.sink.received if one["incident_type"] != "AUTO_ROLLBACK_TRIGGERED"}
+    firing = stack.prometheus(f'ALERTS{{alertname="{ALERT}",flow_id="{FLOW_ID}"}}')
+    return not firing and all(one["id"] in told for one in rollbacks)
+
+
+def _print(line: Line) -> None:
+    moment = datetime.fromtimestamp(line.at).astimezone().strftime("%H:%M:%S")
+    print(f"{moment}  {line.source:<12}  {line.text}", flush=True)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()
