@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic_core import ErrorDetails
 
 from genesys.sources import Places, Secret, Text, TextOrSource, mark_of, resolve
 
@@ -123,13 +124,23 @@ def load(path: Path, model: type[SettingsT], *, environ: Mapping[str, str] | Non
             context=Places(path.parent, os.environ if environ is None else environ),
         )
     except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False, include_context=False)
         problems += [
             Problem(path, _dotted(detail["loc"]), _message(model, detail["type"], detail["msg"], detail["loc"]))
-            for detail in error.errors(include_input=False, include_url=False, include_context=False)
+            for detail in found
+            if not _follows_from_another(detail, found)
         ]
     if problems:
         raise SettingsError(tuple(problems))
     return settings
+
+
+def _follows_from_another(detail: ErrorDetails, found: list[ErrorDetails]) -> bool:
+    """True of a list that is "too short" only because pydantic does not count its faulty entries."""
+    here = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        other["loc"][: len(here)] == here and len(other["loc"]) > len(here) for other in found
+    )
 
 
 def _text(path: Path) -> str:

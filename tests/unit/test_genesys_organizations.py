@@ -77,3 +77,11 @@ def test_opening_an_organization_sends_nothing():
     assert cloud.rate_limit is None
     cloud.close()
     assert calls == []
+
+
+def test_a_faulty_entry_does_not_also_count_as_a_missing_one(tmp_path):
+    path = tmp_path / "organizations.yml"
+    path.write_text("organizations: [{name: retail, region: mypurecloud.ie, credentials: {client_id: x}}]")
+    with pytest.raises(SettingsError) as caught:
+        load(path, Organizations)
+    assert [problem.path for problem in caught.value.problems] == ["organizations[0].credentials.client_secret"]
