@@ -36,8 +36,9 @@ def running(binaries: Path) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     as_user = _unprivileged(folder)
     try:
+        binaries = _within_reach(binaries, as_user, folder)
         _run(as_user, binaries / "initdb", "-D", folder / "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=50"
+        options = f"-k {folder} -c listen_addresses='' -c fsync=off -c jit=off -c max_connections=50"
         _run(as_user, binaries / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start")
         try:
             yield f"postgresql+psycopg://{USER}@/postgres?host={folder}"
@@ -65,6 +66,22 @@ def _unprivileged(folder: Path) -> dict[str, object]:
     owner = next(entry for entry in pwd.getpwall() if entry.pw_name in ("postgres", "nobody"))
     os.chown(folder, owner.pw_uid, owner.pw_gid)
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": [], "cwd": folder}
+
+
+def _within_reach(binaries: Path, as_user: dict[str, object], folder: Path) -> Path:
+    """The same programs where the other user may run them: a project in root's home is closed to everybody else."""
+    try:
+        _run(as_user, binaries / "initdb", "--version")
+    except PermissionError:
+        usr, copy = ROOT / ".tools" / "root" / "usr", folder / "usr"
+        # Without LLVM, a hundred megabytes that only a compiler of queries (jit) needs.
+        shutil.copytree(usr / "lib", copy / "lib", symlinks=True, ignore=shutil.ignore_patterns("libLLVM*", "llvm*"))
+        shutil.copytree(usr / "share" / "postgresql", copy / "share" / "postgresql", symlinks=True)
+        programs = next((copy / "lib" / "postgresql").glob("*/bin"))
+        libraries = ":".join(str(place) for place in (copy / "lib").glob("*-linux-gnu"))
+        as_user["env"] = os.environ | {"LD_LIBRARY_PATH": libraries}
+        return programs
+    return binaries
 
 
 def _run(as_user: dict[str, object], *command: str | Path) -> None:
