@@ -16,6 +16,7 @@ _KINDS = {
 }
 _TOKEN = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _KINDS.items()))
 _GROUPINGS = frozenset({"by", "without", "on", "ignoring", "group_left", "group_right"})
+_DEPTH = {"(": 1, "{": 1, "[": 1, ")": -1, "}": -1, "]": -1}
 _WORDS = _GROUPINGS | {"and", "or", "unless", "offset", "bool", "atan2", "start", "end", "inf", "nan"}
 
 
@@ -90,9 +91,7 @@ def _closing(words: list[Token], opening: int) -> int:
     """Position of the bracket that closes the one at `opening`."""
     depth = 0
     for position in range(opening, len(words)):
-        depth += (words[position].text in "({[" and words[position].kind == "operator") - (
-            words[position].text in ")}]" and words[position].kind == "operator"
-        )
+        depth += _DEPTH.get(words[position].text, 0)  # a string's text has its quotes
         if depth == 0:
             return position
     raise ValueError("a bracket is not closed")
