@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from receiver.outbound import OutboundError
+from receiver.payload import ACTION
 from receiver.situation import Suppression
 
-_OURS = {"filter": 'alertname=~"Genesys.*"'}  # the alerts and what inhibits them
+_OURS = {"filter": f'genesys_action="{ACTION}"'}  # by what makes an alert ours, whatever a rule file calls it
+_INHIBITING = {"filter": 'alertname=~"Genesys.*"'}  # as the shipped rules call what inhibits
 
 
 class JsonReader(Protocol):
@@ -63,16 +65,20 @@ class Alertmanagers:
     def _read(self, url: str) -> dict[str, Suppression]:
         alerts = self._http.get_json(f"{url}/api/v2/alerts", _OURS)
         try:
-            names = {alert["fingerprint"]: alert["labels"]["alertname"] for alert in alerts}
-            return {
-                alert["fingerprint"]: Suppression(
-                    tuple(self._silence(url, silence) for silence in alert["status"]["silencedBy"]),
-                    tuple(names.get(by, by) for by in alert["status"]["inhibitedBy"]),
-                )
-                for alert in alerts
-            }
+            states = {alert["fingerprint"]: alert["status"] for alert in alerts}
+            silences = {silence for state in states.values() for silence in state["silencedBy"]}
+            inhibitions = {by for state in states.values() for by in state["inhibitedBy"]}
         except (KeyError, TypeError) as problem:
             raise OutboundError(f"{url} answered alerts without {problem}") from problem
+        described = {silence: self._silence(url, silence) for silence in silences}
+        names = self._names(url) if inhibitions else {}
+        return {
+            fingerprint: Suppression(
+                tuple(described[silence] for silence in state["silencedBy"]),
+                tuple(names.get(by, f"alert {by}") for by in state["inhibitedBy"]),
+            )
+            for fingerprint, state in states.items()
+        }
 
     def _silence(self, url: str, silence_id: str) -> str:
         """Author and end for people; that there is a silence is known without."""
@@ -81,3 +87,11 @@ class Alertmanagers:
             return f"silence {silence_id} by {found['createdBy']} until {found['endsAt']}"
         except (OutboundError, KeyError, TypeError):
             return f"silence {silence_id}"
+
+    def _names(self, url: str) -> dict[str, str]:
+        """Names of what inhibits, by fingerprint, for people; that something does is known without."""
+        try:
+            alerts = self._http.get_json(f"{url}/api/v2/alerts", _INHIBITING)
+            return {alert["fingerprint"]: alert["labels"]["alertname"] for alert in alerts}
+        except (OutboundError, KeyError, TypeError):
+            return {}

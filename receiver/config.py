@@ -31,11 +31,13 @@ class Scope(StrEnum):
 
 def _database_url(url: str) -> str:
     try:
-        backend = make_url(url).get_backend_name()
-    except ArgumentError:
+        parts = make_url(url)
+    except (ArgumentError, ValueError):  # no text of theirs: it may hold a part of the password
         raise ValueError("must be a URL like sqlite:///rollback.db or postgresql+psycopg://user@host/name") from None
-    if backend not in ("sqlite", "postgresql"):
-        raise ValueError(f"{backend} is not supported; use sqlite:/// or postgresql+psycopg://")
+    if parts.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise ValueError(f"{parts.drivername} is not supported; use sqlite:/// or postgresql+psycopg://")
+    if parts.drivername == "sqlite" and parts.database in (None, "", ":memory:"):
+        raise ValueError("must name a file, like sqlite:///rollback.db: a database in memory forgets what was accepted")
     return url
 
 

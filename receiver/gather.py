@@ -118,9 +118,11 @@ def live_since(reading: Reading, alert: StoredAlert) -> float:
     known = [_number(alert.annotations.get("live_since", ""))]
     if flow is not None and flow.live_published_at is not None:
         known.append(flow.live_published_at)
-    for version in reading.versions.value or ():
-        if version.id != alert.version and version.published_until is not None:
-            known.append(version.published_until)
+    known += [
+        version.published_until
+        for version in reading.versions.value or ()
+        if version.id != alert.version and version.published_until is not None
+    ]
     if evidence is not None:
         known.append(_others_started_until(evidence, alert))
     return max(known)

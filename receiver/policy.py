@@ -78,6 +78,11 @@ class Decision:
     def holding_back(self) -> tuple[Verdict, ...]:
         return tuple(guard.name for guard in self.guards if guard.holds_back)
 
+    @property
+    def rests_on_ignorance(self) -> bool:
+        """Nothing that is known holds back, only what could not be read."""
+        return bool(self.holding_back) and all(guard.unknown for guard in self.guards if guard.holds_back)
+
 
 def decide(now: Situation, limits: Limits) -> Decision:
     """Say what to do about one alert; the first guard that holds back wins.
@@ -212,8 +217,9 @@ def _no_eligible_target(now: Situation, _: Limits) -> Guard:
 
 
 def _observing(now: Situation, _: Limits) -> Guard:
-    mode = now.mode.value if now.mode else "unknown"
-    return Guard(Verdict.OBSERVING, now.mode is not Mode.AUTO, f"mode {mode}{now.mode_note}", "mode auto")
+    if now.mode is None:
+        return _unknown(Verdict.OBSERVING, "mode auto", "the flow could not be read, so no selector applies")
+    return Guard(Verdict.OBSERVING, now.mode is not Mode.AUTO, f"mode {now.mode.value}{now.mode_note}", "mode auto")
 
 
 def _unknown(name: Verdict, limit: str, problem: str) -> Guard:

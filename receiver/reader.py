@@ -35,6 +35,11 @@ class Reading:
     history: Read[Evidence]
 
 
+def unread(why: str) -> Reading:
+    """A reading of nothing."""
+    return Reading(Read(None, why), Read(None, why), Read(None, why), Read(None, why))
+
+
 class _Memo(Generic[T]):
     """Answers that are kept for a while, failures for a shorter one; bounded, whatever an attacker asks for."""
 
@@ -76,13 +81,19 @@ class Reader:
         self._history: _Memo[Evidence] = _Memo(retry_s)
 
     def read(self, flow_ids: Sequence[str], *, now: float) -> dict[str, Reading]:
-        """What is known of each flow at `now` (Unix seconds), at most a bucket old."""
-        wanted = tuple(sorted(set(flow_ids)))
-        if not wanted:
-            return {}
-        evidence = self.evidence(wanted, now=now)
-        history = self._read_history(wanted, now)
-        return {flow_id: self._reading(flow_id, now, evidence, history) for flow_id in wanted}
+        """What is known of each flow at `now` (Unix seconds), at most a bucket old.
+
+        Evidence is asked for in one query over the flows that exist: an id that
+        Genesys Cloud refuses would make it refuse the query for all of them.
+        """
+        flows = {flow_id: self._kept_flow(flow_id, now) for flow_id in sorted(set(flow_ids))}
+        existing = tuple(flow_id for flow_id, flow in flows.items() if flow.value is not None)
+        readings = {flow_id: unread(flow.problem) for flow_id, flow in flows.items() if flow.value is None}
+        if existing:
+            evidence = self.evidence(existing, now=now)
+            history = self._read_history(existing, now)
+            readings |= {flow_id: self._reading(flow_id, now, evidence, history) for flow_id in existing}
+        return readings
 
     def read_afresh(self, flow_id: str, *, now: float) -> Reading:
         """One flow right before a write: nothing kept is used but its history. The flow itself is read last."""
@@ -116,8 +127,10 @@ class Reader:
         versions = self._versions.get(
             flow_id, lambda: self._ask(lambda: self._genesys.versions(flow_id)), now=now, keep_s=keep_s
         )
-        flow = self._flows.get(flow_id, lambda: self.flow(flow_id), now=now, keep_s=keep_s)
-        return Reading(flow, versions, evidence, history)
+        return Reading(self._kept_flow(flow_id, now), versions, evidence, history)
+
+    def _kept_flow(self, flow_id: str, now: float) -> Read[Flow]:
+        return self._flows.get(flow_id, lambda: self.flow(flow_id), now=now, keep_s=self._analytics.bucket_s)
 
     def _read_history(self, flow_ids: tuple[str, ...], now: float) -> Read[Evidence]:
         bucket_s = self._analytics.history_bucket_s

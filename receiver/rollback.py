@@ -9,14 +9,16 @@ receiver goes on after a crash by reading what is true. `advance` does one step
 and never waits: a wait is the column `not_before`.
 """
 
+from dataclasses import replace
+
 from genesys.errors import GenesysError, Refused, Throttled, Unavailable
-from genesys.flows import Operation, Readback, read_back
+from genesys.flows import Flow, Operation, Readback, read_back
 from receiver.gather import situation
 from receiver.metrics import Step
 from receiver.notify.events import put_end, put_suppressed, put_triggered
 from receiver.planning import facts_of
-from receiver.policy import Verdict, decide
-from receiver.reader import Reading
+from receiver.policy import Decision, Verdict, decide
+from receiver.reader import Read, Reading
 from receiver.store import alerts, decisions, leases, rollbacks
 from receiver.store.database import Transaction
 from receiver.store.leases import Lease
@@ -69,18 +71,24 @@ def _publish(tools: Tools, lease: Lease, rollback: Rollback) -> None:
 def _decide_anew(tx: Transaction, tools: Tools, rollback: Rollback, reading: Reading) -> tuple[Rollback, Permit] | None:
     """In the transaction that enters `publishing`: a pause, silence or window opened meanwhile is obeyed."""
     now = tools.clock(tx)
+    if _took_effect(tx, tools, rollback, reading, now):
+        return None
     alert = alerts.get(tx, rollback.alert_id)
     if alert is None:
         raise AssertionError(f"rollback {rollback.id} without its alert")  # a foreign key rules this out
     suppression = tools.alertmanagers.suppression(alert.fingerprint, now)
     facts = situation(tx, alert, reading, suppression, tools.around, now=now, own=rollback)
     decision = decide(facts, tools.limits)
+    if decision.rests_on_ignorance and now + tools.timing.retry_s < rollback.deadline:
+        _read_again_later(tx, tools, rollback, decision, now)
+        return None
     decisions.add(tx, alert, decision, at=now, facts=facts_of(facts), receiver=tools.receiver, rollback_id=rollback.id)
     tools.metrics.decided(decision.verdict)
     if decision.verdict is not Verdict.ROLL_BACK or facts.target is None or facts.target.version is None:
         if rollback.started_at is None:  # otherwise its end tells people
             put_suppressed(tx, tools.telling, alert, decision, rollback.facts, now=now)
-        _end(tx, tools, rollback, State.FAILED, f"refused_{decision.verdict.value}", now)
+        state = State.SUPERSEDED if decision.verdict is Verdict.SUPERSEDED else State.FAILED
+        _end(tx, tools, rollback, state, f"refused_{decision.verdict.value}", now)
         return None
     if now >= rollback.deadline:
         _end(tx, tools, rollback, State.FAILED, "deadline", now)
@@ -98,6 +106,23 @@ def _decide_anew(tx: Transaction, tools: Tools, rollback: Rollback, reading: Rea
     rollbacks.add_step(tx, publishing, "permit", at=now, detail=detail)
     put_triggered(tx, tools.telling, publishing, now=now)
     return publishing, permit
+
+
+def _took_effect(tx: Transaction, tools: Tools, rollback: Rollback, reading: Reading, now: float) -> bool:
+    """An earlier publish of this rollback, taken for lost, shows after all: go on from there."""
+    live = None if reading.flow.value is None else reading.flow.value.live_version
+    sent = [permit for permit in rollbacks.permits_of(tx, rollback.id) if permit.answer is not Answer.REFUSED]
+    if live is None or live not in [permit.target_version for permit in sent]:
+        return False
+    _conclude(tx, tools, rollbacks.change(tx, rollback, target_version=live), Readback.DONE, now)
+    return True
+
+
+def _read_again_later(tx: Transaction, tools: Tools, rollback: Rollback, decision: Decision, now: float) -> None:
+    """A reading that failed is no refusal: it passes, or the deadline ends the rollback."""
+    waiting = rollbacks.change(tx, rollback, not_before=now + tools.timing.retry_s)
+    unread = {guard.name.value: guard.value for guard in decision.guards if guard.unknown}
+    rollbacks.add_step(tx, waiting, "unread", at=now, detail=unread)
 
 
 def _send(tools: Tools, publishing: Rollback, permit: Permit) -> Operation | GenesysError:
@@ -153,7 +178,7 @@ def _passes_after(problem: GenesysError, tools: Tools) -> float | None:
 
 def _find_out(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     """A publish was sent, or may have been, and nobody knows the answer: only the flow can tell."""
-    flow = tools.reader.flow(rollback.object_id)
+    asked_at, flow = _ask(tools, rollback)
     with tools.store.begin() as tx:
         now = tools.clock(tx)
         leases.hold(tx, lease, now=now)
@@ -161,14 +186,14 @@ def _find_out(tools: Tools, lease: Lease, rollback: Rollback) -> None:
         if flow.value is None:
             _give_up_unread(tx, tools, rollback, flow.problem, now)
             return
-        seen = read_back(flow.value, accused=rollback.accused_version, target=permit.target_version, operation_id=None)
+        seen = _seen(flow.value, rollback, permit)
         if seen is not Readback.PENDING:
             _conclude(tx, tools, rollback, seen, now)
             return
         operation = flow.value.operation
         idle = operation is None or operation.complete
         proven_at = permit.valid_until + tools.call_timeout_s + tools.timing.publish_deadline_s
-        if idle and now >= proven_at:
+        if idle and asked_at >= proven_at:
             _send_again(tx, tools, rollback, permit, now)
         elif now >= rollback.deadline and now >= proven_at:
             _end(tx, tools, rollback, State.FAILED, "outcome_unknown", now)
@@ -185,7 +210,7 @@ def _send_again(tx: Transaction, tools: Tools, rollback: Rollback, permit: Permi
 
 def _confirm(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     """The publish was accepted, which proves nothing: believe the flow."""
-    flow = tools.reader.flow(rollback.object_id)
+    asked_at, flow = _ask(tools, rollback)
     with tools.store.begin() as tx:
         now = tools.clock(tx)
         leases.hold(tx, lease, now=now)
@@ -193,19 +218,32 @@ def _confirm(tools: Tools, lease: Lease, rollback: Rollback) -> None:
         if flow.value is None:
             _give_up_unread(tx, tools, rollback, flow.problem, now)
             return
-        seen = read_back(
-            flow.value,
-            accused=rollback.accused_version,
-            target=permit.target_version,
-            operation_id=permit.operation_id,
-        )
+        seen = _seen(flow.value, rollback, permit)
         if seen is Readback.FAILED:
             error = flow.value.operation.error if flow.value.operation else None
             rollbacks.add_step(tx, rollback, "operation_failed", at=now, detail={"error": error})
         if seen is not Readback.PENDING:
             _conclude(tx, tools, rollback, seen, now)
-        elif now >= permit.issued_at + tools.timing.publish_deadline_s:
-            _end(tx, tools, rollback, State.FAILED, "no_effect", now)
+        elif asked_at >= permit.issued_at + tools.timing.publish_deadline_s:
+            busy = flow.value.operation is not None and not flow.value.operation.complete
+            _end(tx, tools, rollback, State.FAILED, "publish_unfinished" if busy else "no_effect", now)
+
+
+def _ask(tools: Tools, rollback: Rollback) -> tuple[float, Read[Flow]]:
+    """The flow as it is, and the time before it was asked for: what it shows may be as old as that."""
+    with tools.store.begin() as tx:
+        asked_at = tools.clock(tx)
+    return asked_at, tools.reader.flow(rollback.object_id)
+
+
+def _seen(flow: Flow, rollback: Rollback, permit: Permit) -> Readback:
+    """What the flow says about the publish; an accused version that was made live anew is somebody's decision."""
+    again = flow.live_version == rollback.accused_version and flow.live_published_at not in (None, rollback.live_since)
+    if again:
+        return Readback.OVERTAKEN
+    return read_back(
+        flow, accused=rollback.accused_version, target=permit.target_version, operation_id=permit.operation_id
+    )
 
 
 def _give_up_unread(tx: Transaction, tools: Tools, rollback: Rollback, problem: str, now: float) -> None:
@@ -232,6 +270,9 @@ def _verify(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     with tools.store.begin() as tx:
         now = tools.clock(tx)
     reading = tools.reader.read([rollback.object_id], now=now)[rollback.object_id]
+    if reading.flow.value is not None and reading.flow.value.live_version != rollback.target_version:
+        # What was kept may be from before the publish, which another receiver may have sent.
+        reading = replace(reading, flow=tools.reader.flow(rollback.object_id))
     verified = verify(
         reading,
         rollback,

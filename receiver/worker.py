@@ -15,9 +15,10 @@ from receiver.config import Scope
 from receiver.gather import situation
 from receiver.notify.events import put_suppressed
 from receiver.planning import facts_of, plan
-from receiver.policy import decide
-from receiver.reader import Read, Reading
+from receiver.policy import Verdict, decide
+from receiver.reader import Reading, unread
 from receiver.rollback import advance
+from receiver.situation import Mode
 from receiver.store import alerts, decisions, leases, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import StoreUnavailable, Transaction
@@ -31,11 +32,6 @@ EVERYTHING = "all"  # the lease of lease_scope: all
 MAX_ALERTS = 50  # looked at in one round, so that a flood cannot use up the API limit; the others have their turn
 
 
-def unread(why: str) -> Reading:
-    """A reading of nothing, for decisions that rest on the alert alone."""
-    return Reading(Read(None, why), Read(None, why), Read(None, why), Read(None, why))
-
-
 class Worker:
     """One organization's loop. Used by one thread; `alive` may be asked by any."""
 
@@ -46,6 +42,7 @@ class Worker:
         self._known_orgs = tuple(responsible_for_strangers)
         self._turn = 0
         self._last_round: float | None = None
+        self._is_sound = True
 
     @property
     def org(self) -> str:
@@ -63,14 +60,19 @@ class Worker:
             except StoreUnavailable as problem:
                 cure = "bring the database back; alerts are answered 503 and sent again meanwhile"
                 event(log, logging.ERROR, "store_unavailable", org=self._org, error=problem, cure=cure)
-            except (LeaseLost, Conflict, AlreadyTried) as problem:
+            except LeaseLost as problem:
                 event(log, logging.INFO, "taken_over", org=self._org, detail=problem)
             except Exception:
                 log.exception("round_failed org=%s", self._org)
             stop.wait(self._tools.timing.tick_s)
 
     def tick(self) -> None:
-        """One round: decide about open alerts, then do one step of every rollback."""
+        """One round: decide about open alerts, then do one step of every rollback.
+
+        A round in which something went wrong that no other round will mend does
+        not count as finished: readiness and the metric of the last round show it.
+        """
+        self._is_sound = True
         with self._tools.store.begin() as tx:
             work = self._work(tx)
         if work:
@@ -79,6 +81,8 @@ class Worker:
                     self._close_and_refuse(lease)
                     self._decide_open(lease)
                     self._advance(lease)
+        if not self._is_sound:
+            return
         self._last_round = self._tools.monotonic()
         self._tools.metrics.tick(self._org, time.time())
 
@@ -109,8 +113,10 @@ class Worker:
         tools = self._tools
         reading = unread("not read: nothing is to be done")
         with tools.store.begin() as tx:
-            leases.hold(tx, lease, now=tools.clock(tx))
-            for alert in [*alerts.closed_undecided(tx, self._org), *self._strangers(tx)]:
+            batch = [*alerts.closed_undecided(tx, self._org), *self._strangers(tx)]
+        for alert in batch:
+            with self._apart(alert=alert.id), tools.store.begin() as tx:
+                leases.hold(tx, lease, now=tools.clock(tx))
                 self._decide_one(tx, alert, reading)
 
     def _strangers(self, tx: Transaction) -> list[StoredAlert]:
@@ -129,7 +135,7 @@ class Worker:
             event(log, logging.WARNING, "alertmanager_unreachable", org=self._org, error=problem, cure=cure)
         readings = tools.reader.read([alert.object_id for alert in batch if alert.object_id], now=now)
         for known in batch:
-            with tools.store.begin() as tx:
+            with self._apart(alert=known.id), tools.store.begin() as tx:
                 leases.hold(tx, lease, now=tools.clock(tx))
                 alert = alerts.get(tx, known.id)
                 if alert is not None and alert.is_open:
@@ -166,7 +172,9 @@ class Worker:
             rollback_id=rollback.id if rollback else None,
         )
         tools.metrics.decided(decision.verdict)
-        put_suppressed(tx, tools.telling, alert, decision, shown | {"signal": alert.signal}, now=now)
+        # An observed rollback was told as such; that it is not repeated has nothing to do with the flow.
+        if not (facts.mode is Mode.OBSERVE and decision.verdict is Verdict.ALREADY_ROLLED_BACK):
+            put_suppressed(tx, tools.telling, alert, decision, shown | {"signal": alert.signal}, now=now)
         event(
             log,
             logging.INFO,
@@ -181,10 +189,22 @@ class Worker:
         with self._tools.store.begin() as tx:
             pending = rollbacks.under_way(tx, self._org)
         for rollback in pending:
-            try:
+            with self._apart(rollback=rollback.id):
                 advance(self._tools, lease, rollback)
-            except Conflict as problem:
-                event(log, logging.INFO, "taken_over", org=self._org, rollback=rollback.id, detail=problem)
+
+    @contextmanager
+    def _apart(self, **about: object) -> Iterator[None]:
+        """What goes wrong with one alert or one rollback does not keep the others waiting."""
+        try:
+            yield
+        except (StoreUnavailable, LeaseLost):
+            raise
+        except (Conflict, AlreadyTried) as problem:
+            event(log, logging.INFO, "taken_over", org=self._org, **about, detail=problem)
+        except Exception:
+            self._is_sound = False
+            names = " ".join(f"{name}={value}" for name, value in about.items())
+            log.exception("not_decided org=%s %s", self._org, names)
 
 
 def lease_name(org: str) -> str:

@@ -1,8 +1,8 @@
 """The lease: one writer per organization, over all receivers.
 
-A lease is a row that is taken with one conditional UPDATE and fenced by a
-number that grows with every taker. Whoever was overtaken can commit nothing
-more, because each of its transactions begins by rewriting the row.
+A lease is a row that is taken with one conditional UPDATE and numbered anew by
+every taker. Whoever was overtaken can commit nothing more while somebody else
+holds it, because each of its transactions begins by rewriting the row.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from receiver.store.schema import leases
 
 
 class LeaseLost(Exception):
-    """Another receiver has taken the lease; nothing of the transaction may be kept."""
+    """Another receiver holds the lease; nothing of the transaction may be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Lease:
     name: str
     owner: str
     fence: int
+    lease_s: float
 
 
 def take(tx: Transaction, name: str, owner: str, *, now: float, lease_s: float) -> Lease | None:
@@ -35,7 +36,7 @@ def take(tx: Transaction, name: str, owner: str, *, now: float, lease_s: float) 
         .values(owner=owner, fence=leases.c.fence + 1, expires_at=now + lease_s)
         .returning(leases.c.fence)
     ).scalar_one_or_none()
-    return None if taken is None else Lease(name, owner, taken)
+    return None if taken is None else Lease(name, owner, taken, lease_s)
 
 
 def lock(tx: Transaction, name: str) -> None:
@@ -45,24 +46,29 @@ def lock(tx: Transaction, name: str) -> None:
 
 
 def hold(tx: Transaction, lease: Lease, *, now: float) -> None:
-    """Make sure that the lease is still ours, and keep every other receiver out until the transaction ends.
+    """Make sure that the lease is ours, renew it, and keep every other receiver out until the transaction ends.
 
-    Raises LeaseLost. Rewriting the row is the lock: another taker waits here.
+    Raises LeaseLost while another receiver holds it. One that ran out meanwhile
+    and is free is ours again: reading Genesys Cloud may take longer than a
+    lease, and if that were an end, an outage would never be recorded. Whatever
+    others did in between is in the database, where this transaction sees it.
+    Rewriting the row is the lock: another taker waits here.
     """
+    ours = sa.and_(leases.c.owner == lease.owner, leases.c.fence == lease.fence)
     held = tx.execute(
         sa.update(leases)
-        .where(leases.c.name == lease.name, leases.c.fence == lease.fence, leases.c.expires_at > now)
-        .values(fence=lease.fence)
+        .where(leases.c.name == lease.name, sa.or_(ours, leases.c.expires_at <= now))
+        .values(owner=lease.owner, fence=lease.fence, expires_at=now + lease.lease_s)
     ).rowcount
     if held != 1:
-        raise LeaseLost(f"the lease {lease.name} has been taken over or has run out")
+        raise LeaseLost(f"another receiver has taken the lease {lease.name}")
 
 
 def release(tx: Transaction, lease: Lease) -> None:
     """Give the lease back, if it is still ours."""
     tx.execute(
         sa.update(leases)
-        .where(leases.c.name == lease.name, leases.c.fence == lease.fence)
+        .where(leases.c.name == lease.name, leases.c.owner == lease.owner, leases.c.fence == lease.fence)
         .values(owner="", expires_at=0.0)
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from genesys.dialect import RateLimit
-from genesys.errors import GenesysError, Gone, Unavailable
+from genesys.errors import GenesysError, Gone, Refused, Unavailable
 from genesys.evidence import Evidence, Outcomes
 from genesys.flows import Flow, FlowVersion, Operation
 from genesys.organizations import Analytics
@@ -118,7 +118,8 @@ class GenesysInMemory:
         self.published: list[tuple[float, str, str]] = []
         self.reactions: list[Reaction] = []
         self.down: GenesysError | None = None
-        self.reading_takes_s = 0.0
+        self.reading_takes_s = 0.0  # before the answer is made up
+        self.answering_takes_s = 0.0  # after it, for a flow
         self.before_publish: Callable[[], None] = lambda: None
         self.before_read: Callable[[], None] = lambda: None
 
@@ -128,6 +129,8 @@ class GenesysInMemory:
 
     def evidence(self, start: int, end: int, *, bucket_s: int, flow_ids: Sequence[str] = ()) -> Evidence:
         self._read()
+        if not set(flow_ids) <= set(self._known):
+            raise Refused("flowId is not known", 400)
         found: dict[tuple[str, str], dict[int, Outcomes]] = {}
         for flow in self._known.values():
             if not flow_ids or flow.id in flow_ids:
@@ -148,7 +151,7 @@ class GenesysInMemory:
         if flow_id not in self._known:
             raise Gone(f"no flow {flow_id}", 404)
         flow = self._known[flow_id]
-        return Flow(
+        shown = Flow(
             id=flow.id,
             name="Main IVR",
             type=flow.type,
@@ -162,9 +165,13 @@ class GenesysInMemory:
             locked_by=flow.locked_by,
             operation=flow.operation,
         )
+        self._time.pass_(self.answering_takes_s)
+        return shown
 
     def versions(self, flow_id: str) -> list[FlowVersion]:
         self._read()
+        if flow_id not in self._known:
+            raise Gone(f"no flow {flow_id}", 404)
         timeline = self._known[flow_id].timeline
         ends: list[float | None] = [*(since for since, _ in timeline[1:]), None]
         stretches = {version: (since, until) for (since, version), until in zip(timeline, ends, strict=True)}
@@ -229,7 +236,9 @@ class AlertmanagerInMemory:
             raise OutboundError("alertmanager did not answer: ConnectError")
         if "/silence/" in url:
             return {"createdBy": "ann", "endsAt": "2026-11-23T10:00:00Z"}
-        known = {"fp-maintenance", fingerprint(), *self.silenced, *self.inhibited}
+        known = {fingerprint(), *self.silenced, *self.inhibited}
+        if params != {"filter": 'genesys_action="rollback"'}:
+            known.add("fp-maintenance")
         return [
             {
                 "fingerprint": one,
@@ -245,7 +254,12 @@ def fingerprint(flow_id: str = FLOW_ID, org: str = "retail", version: str = "14.
 
 
 def alert_of(
-    flow_id: str = FLOW_ID, org: str = "retail", version: str = "14.0", *, firing: bool = True, **labels: str
+    flow_id: str = FLOW_ID,
+    org: str = "retail",
+    version: str = "14.0",
+    *,
+    firing: bool = True,
+    labels: Mapping[str, str] | None = None,
 ) -> Alert:
     """What Alertmanager delivers for a failing flow; a label given as "" is left out."""
     values = {
@@ -256,7 +270,7 @@ def alert_of(
         "signal": "error_exit",
         "genesys_action": "rollback",
         "genesys_contract": "1",
-    } | labels
+    } | dict(labels or {})
     starts_at = BAD_PUBLISH_AT + 400
     return Alert(
         fingerprint(flow_id, org, version),
@@ -284,7 +298,7 @@ class Receiver:
         self.store = store
         self.metrics = ReceiverMetrics(store, settings, list(genesys))
         self.workers = {}
-        self.monotonic_offset_s = 0.0  # time that passed between two looks at the clock
+        self.stalls: list[float] = []  # seconds that have passed at the next looks at the monotonic clock
         for org, cloud in genesys.items():
             tools = Tools(
                 store=store,
@@ -298,11 +312,14 @@ class Receiver:
                 metrics=self.metrics,
                 receiver=name,
                 call_timeout_s=CALL_TIMEOUT_S,
-                monotonic=lambda: time.now + self.monotonic_offset_s,
+                monotonic=self._monotonic,
                 clock=lambda _: time.now,
             )
             first = org == next(iter(genesys))
             self.workers[org] = Worker(org, tools, responsible_for_strangers=list(genesys) if first else ())
+
+    def _monotonic(self) -> float:
+        return self.time.now + (self.stalls.pop(0) if self.stalls else 0.0)
 
     def tick(self, org: str = "retail") -> None:
         self.workers[org].tick()

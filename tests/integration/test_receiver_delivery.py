@@ -236,13 +236,6 @@ def test_a_sink_that_nobody_answers_for_is_only_tried_again(tmp_path: Path) -> N
         assert world.counted()["dead", "failed"] == 1
 
 
-def test_an_address_that_cannot_be_called_is_a_failed_delivery(tmp_path: Path) -> None:
-    with world_of(tmp_path, odd="http://127.0.0.1:notaport/") as world:
-        world.put()
-        assert world.deliverer().deliver_due() == 0
-        assert world.pending() == {"odd": 1}
-
-
 def test_without_the_database_the_loop_goes_on_until_it_is_back(
     world: World, pager: Sink, caplog: pytest.LogCaptureFixture
 ) -> None:

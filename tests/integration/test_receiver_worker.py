@@ -508,7 +508,7 @@ def test_an_alert_that_is_not_understood_is_recorded_by_exactly_one_worker(
     tmp_path: Path, labels: dict[str, str]
 ) -> None:
     with scene(tmp_path, orgs=("retail", "bank")) as here:
-        here.deliver(alert_of(**labels))
+        here.deliver(alert_of(labels=labels))
         here.run(20)
 
         assert here.verdicts() == ["unknown_contract"]

@@ -1,0 +1,111 @@
+"""Which version is made live again."""
+
+from dataclasses import replace
+
+import pytest
+
+from genesys.evidence import Tally
+from genesys.flows import FlowVersion
+from receiver.target import MIN_HISTORY_VOLUME, Candidate, Service, choose_target
+
+DAY_S = 86_400.0
+V12 = FlowVersion("12.0", debug=False, published_at=0.0, published_until=10 * DAY_S, published_by="ann")
+V13 = FlowVersion("13.0", debug=False, published_at=10 * DAY_S, published_until=20 * DAY_S, published_by="ann")
+V14 = FlowVersion("14.0", debug=False, published_at=20 * DAY_S, published_until=None, published_by="ann")
+GOOD = Service(Tally(errors=5, entries=1000, exits=1000), served_s=DAY_S)
+HISTORY = {"12.0": GOOD, "13.0": GOOD, "14.0": Service(Tally(500, 1000, 1000), 900.0)}
+
+
+def choose(
+    *versions: FlowVersion, history: dict[str, Service] | None = None, rolled_back: frozenset[str] = frozenset()
+) -> tuple[str | None, tuple[Candidate, ...], str]:
+    choice = choose_target(
+        versions,
+        HISTORY if history is None else history,
+        accused="14.0",
+        rolled_back=rolled_back,
+        threshold_ratio=0.05,
+        min_live_s=DAY_S,
+    )
+    return choice.version, choice.considered, choice.describe()
+
+
+def test_the_newest_earlier_version_that_earned_it_is_chosen_whatever_the_order_of_the_answer() -> None:
+    assert choose(V12, V13, V14) == ("13.0", (Candidate("13.0", ""),), "13.0")
+    assert choose(V14, V13, V12)[0] == "13.0"
+
+
+@pytest.mark.parametrize(
+    ("version", "service", "reason"),
+    [
+        pytest.param(replace(V13, debug=True), GOOD, "a debug version", id="debug"),
+        pytest.param(
+            replace(V13, published_at=None),
+            GOOD,
+            "never live, or Genesys Cloud gives no dates for it",
+            id="never published",
+        ),
+        pytest.param(
+            replace(V13, published_at=20 * DAY_S - 600),
+            replace(GOOD, served_s=3600.0),
+            "live for 3600 s only, 86400 s are asked for",
+            id="live for too short a time",
+        ),
+        pytest.param(
+            V13,
+            Service(Tally(0, 1000, MIN_HISTORY_VOLUME - 1), DAY_S),
+            "49 ended conversations in the history, 50 are asked for",
+            id="too few ended conversations, however many began",
+        ),
+        pytest.param(V13, None, "0 ended conversations in the history, 50 are asked for", id="no history"),
+        pytest.param(
+            V13,
+            Service(Tally(51, 1000, 1000), DAY_S),
+            "51 errors of 1000 in the history, above 5.0%",
+            id="it failed as well",
+        ),
+    ],
+)
+def test_a_version_that_did_not_earn_it_is_passed_over_with_the_reason(
+    version: FlowVersion, service: Service | None, reason: str
+) -> None:
+    history = {name: one for name, one in (HISTORY | {"13.0": service}).items() if one is not None}
+    chosen, considered, described = choose(V12, version, V14, history=history)
+
+    assert chosen == "12.0"
+    assert considered == (Candidate("13.0", reason), Candidate("12.0", ""))
+    assert described == f"12.0 (not 13.0: {reason})"
+
+
+@pytest.mark.parametrize(
+    ("version", "service"),
+    [
+        pytest.param(V13, Service(Tally(50, 1000, 1000), DAY_S), id="exactly at the threshold"),
+        pytest.param(V13, Service(Tally(0, 0, MIN_HISTORY_VOLUME), 0.0), id="just enough conversations"),
+        pytest.param(
+            replace(V13, published_at=20 * DAY_S - 600), GOOD, id="published again lately, but it served for a day"
+        ),
+    ],
+)
+def test_a_version_at_its_limits_earned_it(version: FlowVersion, service: Service) -> None:
+    assert choose(V12, version, V14, history=HISTORY | {"13.0": service})[0] == "13.0"
+
+
+def test_a_version_that_the_bridge_rolled_back_is_no_target() -> None:
+    chosen, considered, _ = choose(V12, V13, V14, rolled_back=frozenset({"13.0"}))
+
+    assert chosen == "12.0"
+    assert considered[0] == Candidate("13.0", "the bridge rolled it back before")
+
+
+def test_the_accused_version_is_never_its_own_target() -> None:
+    republished = replace(V14, published_until=20 * DAY_S)
+    assert choose(republished, history={"14.0": GOOD}) == (None, (), "none: the flow has no earlier version")
+
+
+def test_without_a_version_that_earned_it_there_is_no_target_and_the_reasons_are_told() -> None:
+    chosen, considered, described = choose(V12, V13, V14, history={})
+
+    assert chosen is None
+    assert [candidate.version for candidate in considered] == ["13.0", "12.0"]
+    assert described.startswith("none: 13.0: 0 ended conversations")
