@@ -17,25 +17,30 @@ from demo.verdict import Failed, check
 
 LAPSE = 10.0  # the usual time-lapse; buckets of six seconds are the shortest that scrapes still resolve
 PATIENCE_S = 40 * 60.0  # simulated seconds until the demo gives up
-FOLDER = ROOT / ".demo"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--scenario", type=click.Choice(["bad-deploy", "rate-limited"]), default="bad-deploy", show_default=True)
 @click.option("--real", is_flag=True, help="The shipped files unchanged, in real time: about fifteen minutes.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same callers.")
-def main(scenario: str, real: bool, seed: int) -> None:
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=ROOT / ".demo",
+    help="Where logs and data go; emptied first. [default: .demo]",
+)
+def main(scenario: str, real: bool, seed: int, folder: Path) -> None:
     """Show the bridge's main job from end to end, with real Prometheus and Alertmanager processes."""
     signal.signal(signal.SIGTERM, _interrupt)
     world = World(scenario=scenario, factor=1.0 if real else LAPSE, seed=seed)
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     try:
-        with Stack(FOLDER, world) as stack:
+        with Stack(folder.resolve(), world) as stack:
             _introduce(stack)
             _tell(stack)
             print(check(stack))
     except (Failed, StackError) as problem:
-        print(f"demo: failed: {problem}\nThe logs of all processes are in {_short(FOLDER)}/*.log")
+        print(f"demo: failed: {problem}\nThe logs of all processes are in {folder}/*.log")
         sys.exit(1)
     except KeyboardInterrupt:
         print("\ndemo: interrupted; nothing is left running")
@@ -59,7 +64,7 @@ def _introduce(stack: Stack) -> None:
         ("simulator", "/sim/state"),
     ):
         print(f"  {name:<13} {stack.urls[name]}{path}")
-    print(f"  rollbackctl   --url {stack.urls['receiver']} --token-file {_short(FOLDER)}/operator.secret status\n")
+    print(f"  rollbackctl   --url {stack.urls['receiver']} --token-file {stack.folder}/operator.secret status\n")
 
 
 def _tell(stack: Stack) -> None:
@@ -97,10 +102,6 @@ def _print(line: Line) -> None:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def _short(path: Path) -> str:
-    return str(path.relative_to(ROOT))
 
 
 if __name__ == "__main__":
