@@ -1,0 +1,149 @@
+"""The write: decide anew on fresh facts, write the permit, send once, and write down the answer."""
+
+from genesys.errors import GenesysError, Refused, Throttled, Unavailable
+from genesys.flows import Operation, Readback
+from receiver.confirmation import conclude
+from receiver.ending import end
+from receiver.gather import situation
+from receiver.notify.events import put_suppressed, put_triggered
+from receiver.planning import facts_of
+from receiver.policy import Decision, Verdict, decide
+from receiver.reader import Reading
+from receiver.store import alerts, decisions, leases, rollbacks
+from receiver.store.database import Transaction
+from receiver.store.leases import Lease
+from receiver.store.rollbacks import Answer, Permit, Rollback, State
+from receiver.tools import Tools
+
+REPUBLISH = "republish"  # publish the old label again; the only strategy so far
+_CONFLICT = 409  # an operation is under way, or somebody has the flow locked: it passes
+
+
+def publish(tools: Tools, lease: Lease, rollback: Rollback) -> None:
+    """Decide anew on fresh facts; if nothing holds back, write the permit and send."""
+    with tools.store.begin() as tx:
+        now = tools.clock(tx)
+    if now < rollback.not_before:
+        return
+    tools.alertmanagers.refresh(now)
+    reading = tools.reader.read_afresh(rollback.object_id, now=now)
+    begun = tools.monotonic()
+    with tools.store.begin() as tx:
+        leases.hold(tx, lease, now=tools.clock(tx))
+        permitted = _decide_anew(tx, tools, rollback, reading)
+    if permitted is None:
+        return
+    publishing, permit = permitted
+    # Once it has run out, somebody else may count on its not being used any more.
+    in_time = tools.monotonic() < begun + tools.timing.permit_s
+    answer = _send(tools, publishing, permit) if in_time else Refused("not sent: the permit had run out")
+    with tools.store.begin() as tx:
+        _record_answer(tx, tools, publishing, permit, answer)
+
+
+def _decide_anew(tx: Transaction, tools: Tools, rollback: Rollback, reading: Reading) -> tuple[Rollback, Permit] | None:
+    """In the transaction that enters `publishing`: a pause, silence or window opened meanwhile is obeyed."""
+    now = tools.clock(tx)
+    if _took_effect(tx, tools, rollback, reading, now):
+        return None
+    alert = alerts.get(tx, rollback.alert_id)
+    if alert is None:
+        raise AssertionError(f"rollback {rollback.id} without its alert")  # a foreign key rules this out
+    suppression = tools.alertmanagers.suppression(alert.fingerprint, now)
+    facts = situation(tx, alert, reading, suppression, tools.around, now=now, own=rollback)
+    decision = decide(facts, tools.limits)
+    if decision.rests_on_ignorance and now + tools.timing.retry_s < rollback.deadline:
+        _read_again_later(tx, tools, rollback, decision, now)
+        return None
+    decisions.add(tx, alert, decision, at=now, facts=facts_of(facts), receiver=tools.receiver, rollback_id=rollback.id)
+    tools.metrics.decided(decision.verdict)
+    if decision.verdict is not Verdict.ROLL_BACK or facts.target is None or facts.target.version is None:
+        if rollback.started_at is None:  # otherwise its end tells people
+            put_suppressed(tx, tools.telling, alert, decision, rollback.facts, now=now)
+        state = State.SUPERSEDED if decision.verdict is Verdict.SUPERSEDED else State.FAILED
+        end(tx, tools, rollback, state, f"refused_{decision.verdict.value}", now)
+        return None
+    if now >= rollback.deadline:
+        end(tx, tools, rollback, State.FAILED, "deadline", now)
+        return None
+    publishing = rollbacks.change(
+        tx,
+        rollback,
+        state=State.PUBLISHING.value,
+        target_version=facts.target.version,
+        started_at=rollback.started_at or now,
+        wrote=True,
+    )
+    permit = rollbacks.issue_permit(tx, publishing, now=now, permit_s=tools.timing.permit_s, strategy=REPUBLISH)
+    detail = {"number": permit.number, "strategy": permit.strategy, "target": permit.target_version}
+    rollbacks.add_step(tx, publishing, "permit", at=now, detail=detail)
+    put_triggered(tx, tools.telling, publishing, now=now)
+    return publishing, permit
+
+
+def _took_effect(tx: Transaction, tools: Tools, rollback: Rollback, reading: Reading, now: float) -> bool:
+    """An earlier publish of this rollback, taken for lost, shows after all: go on from there."""
+    live = None if reading.flow.value is None else reading.flow.value.live_version
+    sent = [permit for permit in rollbacks.permits_of(tx, rollback.id) if permit.answer is not Answer.REFUSED]
+    if live is None or live not in [permit.target_version for permit in sent]:
+        return False
+    conclude(tx, tools, rollbacks.change(tx, rollback, target_version=live), Readback.DONE, now)
+    return True
+
+
+def _read_again_later(tx: Transaction, tools: Tools, rollback: Rollback, decision: Decision, now: float) -> None:
+    """A reading that failed is no refusal: it passes, or the deadline ends the rollback."""
+    waiting = rollbacks.change(tx, rollback, not_before=now + tools.timing.retry_s)
+    unread = {guard.name.value: guard.value for guard in decision.guards if guard.unknown}
+    rollbacks.add_step(tx, waiting, "unread", at=now, detail=unread)
+
+
+def _send(tools: Tools, publishing: Rollback, permit: Permit) -> Operation | GenesysError:
+    try:
+        return tools.genesys.publish(publishing.object_id, permit.target_version)
+    except GenesysError as problem:
+        return problem
+
+
+def _record_answer(
+    tx: Transaction, tools: Tools, publishing: Rollback, permit: Permit, answer: Operation | GenesysError
+) -> None:
+    """Write down what Genesys Cloud said. Raises Conflict if another receiver has read the flow meanwhile."""
+    now = tools.clock(tx)
+    if isinstance(answer, Operation):
+        rollbacks.answer_permit(tx, permit, Answer.ACCEPTED, answer.id)
+        confirming = rollbacks.change(tx, publishing, state=State.CONFIRMING.value)
+        rollbacks.add_step(tx, confirming, "accepted", at=now, detail={"operation": answer.id})
+    elif isinstance(answer, Unavailable):
+        rollbacks.answer_permit(tx, permit, Answer.AMBIGUOUS)
+        ambiguous = rollbacks.change(tx, publishing)
+        rollbacks.add_step(tx, ambiguous, "ambiguous", at=now, detail={"problem": str(answer)})
+    else:
+        rollbacks.answer_permit(tx, permit, Answer.REFUSED)
+        _refused(tx, tools, publishing, answer, now)
+
+
+def _refused(tx: Transaction, tools: Tools, publishing: Rollback, problem: GenesysError, now: float) -> None:
+    """The publish provably had no effect: try again later if that can help, within the deadline."""
+    wrote = any(
+        permit.answer in (None, Answer.AMBIGUOUS, Answer.ACCEPTED) for permit in rollbacks.permits_of(tx, publishing.id)
+    )
+    refused = rollbacks.change(tx, publishing, wrote=wrote)
+    rollbacks.add_step(tx, refused, "refused", at=now, detail={"problem": str(problem)})
+    wait_s = _passes_after(problem, tools)
+    if wait_s is None:
+        end(tx, tools, refused, State.FAILED, "publish_refused", now)
+    elif now + wait_s >= refused.deadline:
+        reason = "rate_limited" if isinstance(problem, Throttled) else "deadline"
+        end(tx, tools, refused, State.FAILED, reason, now)
+    else:
+        rollbacks.change(tx, refused, state=State.PLANNED.value, not_before=now + wait_s)
+
+
+def _passes_after(problem: GenesysError, tools: Tools) -> float | None:
+    """Seconds after which the same publish may be accepted; None if waiting cannot help."""
+    if isinstance(problem, Throttled):
+        return problem.retry_after_s
+    if problem.status == _CONFLICT or problem.status is None:
+        return tools.timing.retry_s
+    return None
