@@ -31,7 +31,8 @@ PATIENCE_S = 40 * 60.0  # simulated seconds until the demo gives up
 )
 def main(scenario: str, real: bool, seed: int, folder: Path) -> None:
     """Show the bridge's main job from end to end, with real Prometheus and Alertmanager processes."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for ended_by in (signal.SIGINT, signal.SIGTERM):  # a shell in the background starts us with SIGINT ignored
+        signal.signal(ended_by, _interrupt)
     world = World(scenario=scenario, factor=1.0 if real else LAPSE, seed=seed)
     shutil.rmtree(folder, ignore_errors=True)
     try:
