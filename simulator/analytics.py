@@ -16,6 +16,7 @@ from simulator.errors import bad_request
 from simulator.history import Counts
 from simulator.reports import Group, Span, Table
 from simulator.scenario import FlowSpec
+from simulator.vocabulary import Switches
 
 Dimensions = Mapping[str, Callable[[Key], str | None]]
 
@@ -92,9 +93,12 @@ class Selection:
 
     group_by: tuple[str, ...]
     where: Clause
+    entries_tell_exits: bool
     dimensions: Dimensions = field(compare=False)
 
     def group(self, key: Key) -> Group | None:
+        if key.kind is Kind.ENTRY and not self.entries_tell_exits:
+            key = key._replace(exit_reason=None)
         values = {name: value_of(key) for name, value_of in self.dimensions.items()}
         return tuple(values[name] for name in self.group_by) if self.where.holds(values) else None
 
@@ -108,7 +112,7 @@ class Query:
     selection: Selection
 
 
-def read_query(body: Any, metrics: Mapping[str, Kind | None], dimensions: Dimensions) -> Query:
+def read_query(body: Any, metrics: Mapping[str, Kind | None], dimensions: Dimensions, switches: Switches) -> Query:
     """The question in a request body. Raises a 400 `ApiError` that says what is wrong with it."""
     if not isinstance(body, dict):
         raise bad_request("The request body must be a JSON object")
@@ -122,11 +126,11 @@ def read_query(body: Any, metrics: Mapping[str, Kind | None], dimensions: Dimens
         if name not in known:
             raise bad_request(f"{name} is not one of {', '.join(known)}")
     where = _read_filter(body.get("filter") or {"type": "and"}, dimensions)
-    unasked = () if UNASKED in group_by else (UNASKED,)
+    unasked = (UNASKED,) if switches.extra_group_keys and UNASKED not in group_by else ()
     return Query(
         _read_span(body.get("interval"), body.get("granularity")),
         {name: kind for name in asked if (kind := metrics[name]) is not None},
-        Selection((*group_by, *unasked), where, dimensions),
+        Selection((*group_by, *unasked), where, switches.n_flow_exit_reason, dimensions),
     )
 
 

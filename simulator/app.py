@@ -12,9 +12,10 @@ from collections.abc import Callable
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from simulator import api, control
+from simulator import api, control, guide
 from simulator.access import count_request
 from simulator.errors import ApiError, too_many_requests
+from simulator.faults import Subject, subject
 from simulator.server import drop
 from simulator.simulation import Simulation
 from simulator.vocabulary import Fault
@@ -23,6 +24,7 @@ from simulator.vocabulary import Fault
 def create_app(simulation: Simulation, *, scenario_name: str, sleep: Callable[[float], None] = time.sleep) -> Flask:
     app = Flask(__name__)
     app.register_blueprint(api.blueprint(simulation))
+    app.register_blueprint(guide.blueprint(simulation))
     app.register_blueprint(control.blueprint(simulation, scenario_name))
     app.before_request(lambda: _enter(simulation))
     app.after_request(lambda response: _leave(response, simulation, sleep))
@@ -34,7 +36,6 @@ def create_app(simulation: Simulation, *, scenario_name: str, sleep: Callable[[f
 def _enter(simulation: Simulation) -> Response | None:
     g.api = not request.path.startswith("/sim/")
     g.token = g.fault = None
-    g.silent = False
     if not g.api:
         return None
     g.correlation_id = str(uuid.uuid4())
@@ -43,6 +44,7 @@ def _enter(simulation: Simulation) -> Response | None:
         g.logged = simulation.requests.add(now, request.method, request.path, query)
         g.logged.flow_id = (request.view_args or {}).get("flow_id") or request.args.get("flow")
         g.logged.version = (request.view_args or {}).get("label") or request.args.get("version")
+        g.logged.publish = subject(request.method, request.path) is Subject.PUBLISH or None
         g.fault = simulation.faults.meet(request.method, request.path, now)
         if g.fault is not None and g.fault.kind in ("down", "drop_before"):
             return Response()
@@ -50,7 +52,6 @@ def _enter(simulation: Simulation) -> Response | None:
             g.token = simulation.gatekeeper.admit(request.headers.get("Authorization"), now)
             count_request(g.token, now)
     if g.fault is not None:
-        g.silent = g.fault.kind == "silent_analytics"
         _strike(g.fault, simulation.factor)
     return None
 
@@ -72,6 +73,9 @@ def _leave(response: Response, simulation: Simulation, sleep: Callable[[float], 
     if fault is not None and fault.kind in ("down", "drop_before", "drop_after"):
         drop(request.environ)
         return response
+    if fault is not None and fault.kind == "truncated":
+        body = response.get_data()
+        response.set_data(body[: len(body) // 2])
     response.headers["ININ-Correlation-Id"] = g.correlation_id
     with simulation.present() as now:
         g.logged.status = response.status_code

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from simulator.errors import bad_request
 from simulator.world import Flow, World
 
 
@@ -22,7 +23,10 @@ class Kind(StrEnum):
 
 
 class Key(NamedTuple):
-    """What can be asked about something that happened; None where Genesys Cloud sets no value."""
+    """What can be asked about something that happened; None where Genesys Cloud sets no value.
+
+    An entry has the exit reason of its call; whether analytics tell it is theirs to say.
+    """
 
     kind: Kind
     flow_id: str
@@ -63,6 +67,13 @@ class Callers:
         rate_per_s = flow.calls_per_min * self._factor / 60 if flow.in_service else 0.0
         self._arrivals[flow_id] = at + self._rngs[flow_id].expovariate(rate_per_s) if rate_per_s else float("inf")
 
+    def call(self, flow_id: str, at: float, *, fails: bool) -> None:
+        """Let one more caller enter at a time that is not past. Raises a 400 `ApiError` if the flow takes none."""
+        flow = self._world.flow(flow_id)
+        if not flow.in_service:
+            raise bad_request(f"the flow {flow_id} is not in service and takes no callers")
+        self._caller(flow, self._rngs[flow_id], at, flow.live.label, bad=fails)
+
     def until(self, at: float) -> Iterator[Happening]:
         """Everything that happened since the last call and up to `at`, in order.
 
@@ -79,16 +90,18 @@ class Callers:
         version = flow.live_at(arrival)
         if version is None:
             return
-        bad = rng.random() < version.error_ratio
+        self._caller(flow, rng, arrival, version.label, bad=rng.random() < version.error_ratio)
+
+    def _caller(self, flow: Flow, rng: random.Random, arrival: float, version: str, *, bad: bool) -> None:
         mean_s = (flow.spec.bad_call if bad else flow.spec.good_call) / self._factor
         duration_s = rng.gammavariate(2.0, mean_s / 2.0)
         media = _draw(rng, MEDIA)
-        entry = Key(Kind.ENTRY, flow.spec.id, version.label, media)
-        leaving = entry._replace(kind=Kind.EXIT, exit_reason=_draw(rng, BAD_EXITS if bad else GOOD_EXITS))
+        entry = Key(Kind.ENTRY, flow.spec.id, version, media, _draw(rng, BAD_EXITS if bad else GOOD_EXITS))
         heapq.heappush(self._to_come, Happening(arrival, entry))
-        heapq.heappush(self._to_come, Happening(arrival + duration_s, leaving, duration_s))
+        heapq.heappush(self._to_come, Happening(arrival + duration_s, entry._replace(kind=Kind.EXIT), duration_s))
         if rng.random() < self._conversation_error_ratio or bad:
-            heapq.heappush(self._to_come, Happening(arrival + duration_s, entry._replace(kind=Kind.ERROR)))
+            error = entry._replace(kind=Kind.ERROR, exit_reason=None)
+            heapq.heappush(self._to_come, Happening(arrival + duration_s, error))
 
 
 def _draw(rng: random.Random, shares: dict[str, float]) -> str:

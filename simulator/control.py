@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from simulator.errors import ApiError
 from simulator.scenario import explain
 from simulator.simulation import Simulation
-from simulator.vocabulary import EVENT, FAULTS, Settings
+from simulator.vocabulary import EVENT, FAULTS, Settings, Switches
 from simulator.world import Flow
 
 
@@ -43,9 +43,15 @@ def _tell(sim: Blueprint, simulation: Simulation, scenario_name: str) -> None:
                 "request_count": simulation.requests.count,
                 "events_to_come": simulation.to_come(),
                 "settings": simulation.world.settings.model_dump(),
+                "switches": simulation.world.switches.model_dump(),
                 "faults": simulation.faults.as_json(),
                 "flows": [_flow(flow, now) for flow in simulation.world.flows.values()],
             }
+
+    @sim.get("/switches")
+    def switches() -> dict[str, object]:
+        with simulation.present():
+            return simulation.world.switches.model_dump()
 
 
 def _change(sim: Blueprint, simulation: Simulation) -> None:
@@ -75,6 +81,14 @@ def _change(sim: Blueprint, simulation: Simulation) -> None:
         with simulation.present():
             changed = simulation.world.settings.model_copy(update=given.model_dump(exclude_unset=True))
             simulation.change_settings(changed)
+            return changed.model_dump()
+
+    @sim.put("/switches")
+    def put_switches() -> dict[str, object]:
+        given = _read(TypeAdapter(Switches))
+        with simulation.present():
+            changed = simulation.world.switches.model_copy(update=given.model_dump(exclude_unset=True))
+            simulation.change_switches(changed)
             return changed.model_dump()
 
 

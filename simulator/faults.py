@@ -2,10 +2,46 @@
 
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
 
 from simulator.vocabulary import Fault
+
+
+class Subject(StrEnum):
+    """What a request is about, in either dialect; nothing of this for a token."""
+
+    ANALYTICS = "analytics"
+    PUBLISH = "publish"
+    READ = "read"  # of flows and their versions
+
+
+# The kinds that meet only requests about one thing.
+_CONCERNS: Mapping[str, Subject] = MappingProxyType(
+    {
+        "silent_analytics": Subject.ANALYTICS,
+        "analytics_lag": Subject.ANALYTICS,
+        "stale_reads": Subject.READ,
+        "publish_nothing": Subject.PUBLISH,
+        "publish_fails": Subject.PUBLISH,
+        "publish_hangs": Subject.PUBLISH,
+    }
+)
+
+
+def subject(method: str, path: str) -> Subject | None:
+    """What a request is about, whether it can be answered or not."""
+    if path.startswith("/api/v2/analytics/"):
+        return Subject.ANALYTICS
+    if (method, path) == ("POST", "/api/v2/flows/actions/publish"):
+        return Subject.PUBLISH
+    if method == "PATCH" and path.startswith("/api/v2/architect/deployments/"):
+        return Subject.PUBLISH
+    if method == "GET" and path.startswith(("/api/v2/flows", "/api/v2/architect/flows")):
+        return Subject.READ
+    return None
 
 
 @dataclass
@@ -33,9 +69,7 @@ class Faults:
         """The fault that this request meets, if any; it is used up by one."""
         self._set = [entry for entry in self._set if entry.left != 0 and now < entry.until]
         for entry in self._set:
-            match = entry.fault.match
-            matches = match.method in (None, method) and path.startswith(match.path_prefix)
-            if matches and self._rng.random() < entry.fault.probability:
+            if _matches(entry.fault, method, path) and self._rng.random() < entry.fault.probability:
                 if entry.left is not None:
                     entry.left -= 1
                 return entry.fault
@@ -48,3 +82,9 @@ class Faults:
             | ({} if entry.left is None else {"times": entry.left})
             for entry in self._set
         ]
+
+
+def _matches(fault: Fault, method: str, path: str) -> bool:
+    if fault.match.method not in (None, method) or not path.startswith(fault.match.path_prefix):
+        return False
+    return _CONCERNS.get(fault.kind) in (None, subject(method, path))

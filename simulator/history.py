@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+from zlib import crc32
 
 from simulator.callers import BAD_EXITS, GOOD_EXITS, MEDIA, Key, Kind
 from simulator.scenario import FlowSpec, Scenario, VersionSpec
@@ -46,6 +47,18 @@ class Cell(NamedTuple):
     end: float
     key: Key
     counts: Counts
+
+    def between(self, start: float, end: float) -> Counts:
+        """The part in [start, end), as if all were spread evenly; parts side by side make the whole."""
+        count = self._before(end) - self._before(start)
+        mean_s = self.counts.sum_s / self.counts.count
+        return Counts(count, count * mean_s, mean_s, mean_s)
+
+    def _before(self, at: float) -> int:
+        # Each cell begins somewhere else, so that the single calls of many cells do not fall together.
+        begin = crc32(repr((self.key, self.start)).encode()) / 2**32
+        share = min(1.0, max(0.0, (at - self.start) / (self.end - self.start)))
+        return math.floor(self.counts.count * share + begin)
 
 
 class History:
@@ -94,9 +107,9 @@ class History:
             bad = _counts(rng, entry, BAD_EXITS, calls * share * version.error_ratio, flow.bad_call)
             errors = sum(counts.count for counts in bad.values())
             errors += _poisson(rng, calls * share * self._scenario.conversation_error_ratio)
-            yield Cell(start, end, entry, Counts(sum(counts.count for counts in (good | bad).values())))
             yield Cell(start, end, entry._replace(kind=Kind.ERROR), Counts(errors))
             for key, counts in (good | bad).items():
+                yield Cell(start, end, key._replace(kind=Kind.ENTRY), Counts(counts.count))
                 yield Cell(start, end, key, self._lapsed(counts))
 
     def _lapsed(self, counts: Counts) -> Counts:

@@ -11,8 +11,8 @@ import math
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
 
 from simulator.callers import Happening, Key, Kind
 from simulator.history import HOUR, KEPT, Cell, Counts, History
@@ -48,8 +48,16 @@ class Span:
     def whole(self) -> bool:
         return (self.end_ms - self.start_ms) % self.bucket_ms == 0
 
+    def until(self, at: float) -> "Span":
+        """The part before a time; nothing is left if it ends before it starts."""
+        return self if at * 1000 >= self.end_ms else replace(self, end_ms=max(self.start_ms, math.floor(at * 1000)))
+
     def index(self, at: float) -> int:
         return math.floor((at * 1000 - self.phase_ms) / self.bucket_ms)
+
+    def start_of(self, index: int) -> float:
+        """When a bucket starts, in Unix seconds."""
+        return (index * self.bucket_ms + self.phase_ms) / 1000
 
     def indices(self) -> range:
         first = (self.start_ms - self.phase_ms) // self.bucket_ms
@@ -61,7 +69,10 @@ class Span:
 
 @dataclass
 class Tabulation:
-    """A table of counts by bucket, group and kind, for one span's buckets and one grouping."""
+    """A table of counts by bucket, group and kind, for one span's buckets and one grouping.
+
+    If the span is whole the table may hold more than the span: it goes on in equal buckets on both sides.
+    """
 
     span: Span
     grouping: Grouping
@@ -73,20 +84,36 @@ class Tabulation:
         if counts is not None:
             counts.add_one(happening.duration_s)
 
-    def add_cell(self, cell: Cell, seed: int) -> None:
-        """Put a cell where it belongs; if that is several buckets, spread it evenly, the same way each time."""
-        last = math.nextafter(cell.end, 0.0)
-        index = self.span.index(cell.start)
-        if index == self.span.index(last) and self.span.holds(cell.start) and self.span.holds(last):
-            counts = self._counts(index, cell.key)
-            if counts is not None:
-                counts.add(cell.counts)
+    def add_cell(self, cell: Cell) -> None:
+        """Put a cell where it belongs, in parts if that is several buckets; what a cut span leaves out is left out."""
+        start, end = cell.start, cell.end
+        if not self.span.whole:
+            start, end = max(start, self.span.start_ms / 1000), min(end, self.span.end_ms / 1000)
+        if start >= end:
             return
-        rng = random.Random(f"{seed} {cell.key} {cell.start}")  # noqa: S311
-        for _ in range(cell.counts.count):
-            at = rng.uniform(cell.start, cell.end)
-            if self.span.holds(at):
-                self.add_happening(Happening(at, cell.key, cell.counts.sum_s / cell.counts.count))
+        first, last = self.span.index(start), self.span.index(math.nextafter(end, 0.0))
+        if first == last and (start, end) == (cell.start, cell.end):
+            self._add(first, cell.key, cell.counts)
+            return
+        for index in range(first, last + 1):
+            part = max(start, self.span.start_of(index)), min(end, self.span.start_of(index + 1))
+            counts = cell.between(*part)
+            if counts.count:
+                self._add(index, cell.key, counts)
+
+    def forget_before(self, at: float) -> bool:
+        """Drop the buckets before a time; False if that would cut one."""
+        index = self.span.index(at)
+        if self.span.start_of(index) != at:
+            return False
+        for old in [known for known in self.table if known < index]:
+            del self.table[old]
+        return True
+
+    def _add(self, index: int, key: Key, more: Counts) -> None:
+        counts = self._counts(index, key)
+        if counts is not None:
+            counts.add(more)
 
     def _counts(self, index: int, key: Key) -> Counts | None:
         """The counts to which `key` belongs in a bucket; None if the question leaves it out."""
@@ -98,6 +125,10 @@ class Tabulation:
         return self.table.setdefault(index, {}).setdefault(group, {}).setdefault(key.kind, Counts())
 
 
+_Name = tuple[int, int, Grouping]
+_Kept = TypeVar("_Kept")
+
+
 class Reports:
     """Everything that can be asked of analytics. Give it what happens, tell it the time, then ask."""
 
@@ -105,14 +136,14 @@ class Reports:
         self._history = history
         self._settings = settings
         self._factor = factor
-        self._seed = seed
         self._rng = random.Random(f"{seed} reports")  # noqa: S311
         self._under_way: list[tuple[float, Happening]] = []
         self._newest: list[Happening] = []
         self._hour_s = HOUR / factor
         self._folded: dict[int, dict[Key, Counts]] = {}
         self._first_unfolded = 0
-        self._tables: OrderedDict[tuple[int, int, Grouping], Tabulation] = OrderedDict()
+        self._tables: OrderedDict[_Name, Tabulation] = OrderedDict()
+        self._history_tables: OrderedDict[_Name, dict[int, Table]] = OrderedDict()  # by hour: history never changes
 
     def happened(self, happening: Happening) -> None:
         """Take note; it shows after the latency."""
@@ -129,17 +160,26 @@ class Reports:
             self._show(heapq.heappop(self._under_way)[1])
 
     def tabulate(self, span: Span, grouping: Grouping) -> Table:
-        """What shows now. Buckets, groups and kinds without anything in them are absent."""
+        """What shows now. Buckets, groups and kinds without anything in them are absent.
+
+        To be read at once and left unchanged: it goes on counting.
+        """
         if span.whole:
             newest = self._kept_table(span, grouping).table
         else:
             newest = self._tabulate_newest(Tabulation(span, grouping), only_in_span=True).table
-        older = Tabulation(span, grouping)
-        for cell in self._cells(span):
-            older.add_cell(cell, self._seed)
         asked = span.indices()
-        known = sorted(index for index in newest.keys() | older.table.keys() if index in asked)
-        return {index: _merged(newest.get(index, {}), older.table.get(index, {})) for index in known}
+        found: Table = {}
+        for table in (newest, self._folded_table(span, grouping), *self._tables_of_history(span, grouping)):
+            for index, groups in table.items():
+                if index in asked:
+                    found[index] = _merged(found[index], groups) if index in found else groups
+        return dict(sorted(found.items()))
+
+    def draw_history(self, span: Span) -> None:
+        """Draw the history that a question about `span` needs; safe beside everything else."""
+        for hour in self._hours(span):
+            self._history.cells(hour)
 
     def _show(self, happening: Happening) -> None:
         self._newest.append(happening)
@@ -160,7 +200,9 @@ class Reports:
             else:
                 kept.append(happening)
         self._newest = kept
-        self._tables.clear()
+        folded_until = first_unfolded * self._hour_s
+        for name in [name for name, table in self._tables.items() if not table.forget_before(folded_until)]:
+            del self._tables[name]
         oldest = first_unfolded - round(KEPT / HOUR)
         self._folded = {hour: counts for hour, counts in self._folded.items() if hour >= oldest}
 
@@ -168,10 +210,7 @@ class Reports:
         name = (span.bucket_ms, span.phase_ms, grouping)
         if name not in self._tables:
             self._tables[name] = self._tabulate_newest(Tabulation(span, grouping), only_in_span=False)
-            if len(self._tables) > TABLES:
-                self._tables.popitem(last=False)
-        self._tables.move_to_end(name)
-        return self._tables[name]
+        return _newest_used(self._tables, name)
 
     def _tabulate_newest(self, tabulation: Tabulation, *, only_in_span: bool) -> Tabulation:
         for happening in self._newest:
@@ -179,15 +218,44 @@ class Reports:
                 tabulation.add_happening(happening)
         return tabulation
 
-    def _cells(self, span: Span) -> Iterator[Cell]:
-        first = math.floor(span.start_ms / 1000 / self._hour_s)
-        last = math.floor(span.end_ms / 1000 / self._hour_s)
-        for hour in self._history.hours(first, last):
-            yield from self._history.cells(hour)
+    def _folded_table(self, span: Span, grouping: Grouping) -> Table:
+        tabulation = Tabulation(span, grouping)
+        first, last = self._first_and_last_hour(span)
         for hour, folded in self._folded.items():
             if first <= hour <= last:
                 for key, counts in folded.items():
-                    yield Cell(hour * self._hour_s, (hour + 1) * self._hour_s, key, counts)
+                    tabulation.add_cell(Cell(hour * self._hour_s, (hour + 1) * self._hour_s, key, counts))
+        return tabulation.table
+
+    def _tables_of_history(self, span: Span, grouping: Grouping) -> Iterator[Table]:
+        kept: dict[int, Table] = {}
+        # Longer buckets begin anywhere, so that their tables would seldom be asked for again.
+        if span.whole and span.bucket_ms <= self._hour_s * 1000:
+            name = (span.bucket_ms, span.phase_ms, grouping)
+            self._history_tables.setdefault(name, kept)
+            kept = _newest_used(self._history_tables, name)
+        for hour in self._hours(span):
+            if hour not in kept:
+                tabulation = Tabulation(span, grouping)
+                for cell in self._history.cells(hour):
+                    tabulation.add_cell(cell)
+                kept[hour] = tabulation.table
+            yield kept[hour]
+
+    def _hours(self, span: Span) -> range:
+        return self._history.hours(*self._first_and_last_hour(span))
+
+    def _first_and_last_hour(self, span: Span) -> tuple[int, int]:
+        first, last = (math.floor(at_ms / 1000 / self._hour_s) for at_ms in (span.start_ms, span.end_ms))
+        return first, last
+
+
+def _newest_used(kept: OrderedDict[_Name, _Kept], name: _Name) -> _Kept:
+    """What is kept under a name; what was not used for longest gives way."""
+    kept.move_to_end(name)
+    if len(kept) > TABLES:
+        kept.popitem(last=False)
+    return kept[name]
 
 
 def _merged(

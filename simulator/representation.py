@@ -54,20 +54,21 @@ def version_as_json(flow: Flow, version: Version, now: float) -> dict[str, Any]:
         "dateSaved": created_ms,
         "selfUri": f"/api/v2/flows/{flow.spec.id}/versions/{version.label}",
     }
-    published, ended = last_live(flow.shown(now), version.label)
-    if published is not None:
-        body["datePublished"] = iso(round(published * 1000))
-    if ended is not None:
-        body["datePublishedEnd"] = iso(round(ended * 1000))
-    return body
+    return body | published_dates(flow, version.label, now)
+
+
+def published_dates(flow: Flow, label: str, now: float) -> dict[str, str]:
+    """`datePublished` and `datePublishedEnd` as a read shows them now; what is unset is left out."""
+    dates = zip(("datePublished", "datePublishedEnd"), last_live(flow.shown(now), label), strict=True)
+    return {name: iso(round(date * 1000)) for name, date in dates if date is not None}
 
 
 def last_live(stints: list[Stint], label: str) -> tuple[float | None, float | None]:
-    """When the version last became, and ceased to be, the live one; None where it has not."""
+    """What a version's dates say: when it became and ceased to be the live one; None where it has not."""
     for position in range(len(stints) - 1, -1, -1):
         if stints[position].version == label:
             following = stints[position + 1 : position + 2]
-            return stints[position].start, following[0].start if following else None
+            return stints[position].dated, following[0].start if following else None
     return None, None
 
 
@@ -80,9 +81,9 @@ def operation_as_json(operation: Operation) -> dict[str, Any]:
         "actionStatus": "STARTED",
     }
     if operation.complete:
-        body["actionStatus"] = "FAILURE" if operation.failed else "SUCCESS"
-    if operation.failed:
-        body["errorCode"] = "flow.version.gone"
+        body["actionStatus"] = "FAILURE" if operation.error_code else "SUCCESS"
+    if operation.error_code:
+        body["errorCode"] = operation.error_code
         body["errorMessage"] = f"The version {operation.version} could not be published."
         body["errorDetails"] = []
     return body

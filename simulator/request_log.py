@@ -10,7 +10,8 @@ KEPT = 100_000
 class Request:
     """One request; `status` is None while it is not answered, and stays so if the connection was dropped.
 
-    `effect_at` is when the publish that it started takes effect.
+    `publish` tells a publish, in either dialect, whatever came of it; `effect_at`
+    is when the version that it asked for becomes live.
     """
 
     seq: int
@@ -21,6 +22,7 @@ class Request:
     status: int | None = None
     flow_id: str | None = None
     version: str | None = None
+    publish: bool | None = None
     effect_at: float | None = None
 
 
@@ -38,7 +40,7 @@ class RequestLog:
         return request
 
     def as_json(self) -> list[dict[str, object]]:
-        optional = ("flow_id", "version", "effect_at")
+        optional = ("flow_id", "version", "publish", "effect_at")
         return [
             {name: value for name, value in asdict(request).items() if value is not None or name not in optional}
             for request in self._requests

@@ -1,6 +1,8 @@
 """Scenario files: the flows, their past, and what will happen to them.
 
-Owns their shape and strict loading. Every duration is in simulated seconds.
+Owns their shape and strict loading. Every duration is in simulated seconds. A
+file may begin with `as: NAME`: each key that it does not have itself is as in
+that scenario.
 """
 
 import json
@@ -8,12 +10,12 @@ from collections.abc import Iterable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from simulator.vocabulary import Duration, Event, Rate, Ratio, Settings, Text, Words
+from simulator.vocabulary import Duration, Event, Rate, Ratio, Settings, Switches, Text, Words
 
 
 class ScenarioError(Exception):
@@ -90,6 +92,7 @@ class Scenario(Words):
     description: Text
     flows: Annotated[tuple[FlowSpec, ...], Field(min_length=1)]
     settings: Settings = Settings()
+    switches: Switches = Switches()
     access: Access = Access()
     conversation_error_ratio: Ratio = 0.002  # conversations that meet an error outside any flow
     timeline: Annotated[tuple[Moment, ...], AfterValidator(_in_order)] = ()
@@ -120,7 +123,7 @@ def names() -> list[str]:
 def load(name_or_path: str) -> Scenario:
     """The scenario of that name, or in that file. Raises `ScenarioError` with every problem at once."""
     if name_or_path in names():
-        return parse((_shipped() / f"{name_or_path}.yml").read_text(encoding="utf-8"))
+        return parse(_shipped_text(name_or_path))
     try:
         text = Path(name_or_path).read_text(encoding="utf-8")
     except OSError as error:
@@ -130,16 +133,26 @@ def load(name_or_path: str) -> Scenario:
 
 
 def parse(text: str) -> Scenario:
-    """The scenario in a YAML text."""
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ScenarioError(f"not YAML: {error}") from error
+    """The scenario in a YAML text; what it does not say itself is as in the scenario that its `as` names."""
+    data = _read(text)
     try:
         # As JSON: strict, yet lists may stand for the tuples of the frozen scenario.
         return Scenario.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
         raise ScenarioError(explain(error)) from error
+
+
+def _read(text: str) -> Any:
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ScenarioError(f"not YAML: {error}") from error
+    if not isinstance(data, dict) or "as" not in data:
+        return data
+    name = data.pop("as")
+    if name not in names():
+        raise ScenarioError(f"as: {name} is not one of {', '.join(names())}")
+    return {**_read(_shipped_text(name)), **data}
 
 
 def explain(error: ValidationError) -> str:
@@ -148,6 +161,10 @@ def explain(error: ValidationError) -> str:
         f"{'.'.join(str(step) for step in problem['loc']) or 'document'}: {problem['msg']}"
         for problem in error.errors(include_url=False)
     )
+
+
+def _shipped_text(name: str) -> str:
+    return (_shipped() / f"{name}.yml").read_text(encoding="utf-8")
 
 
 def _shipped() -> Traversable:

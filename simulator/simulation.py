@@ -11,19 +11,17 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from simulator import world as worlds
 from simulator.access import Gatekeeper
-from simulator.analytics import Query, answer
 from simulator.callers import Callers
 from simulator.errors import ApiError
 from simulator.faults import Faults
 from simulator.history import HOUR, History
-from simulator.reports import Reports
+from simulator.reports import Grouping, Reports, Span, Table
 from simulator.request_log import RequestLog
 from simulator.scenario import Scenario
-from simulator.vocabulary import ExpireTokens, FlowEvent, SetFaults, Settings
+from simulator.vocabulary import AnyEvent, Call, ExpireTokens, SetFaults, Settings, Switches
 
 LEAD = 1.25 * HOUR  # simulated seconds of single calls before the start: a trailing hour, and its settling
 
@@ -39,7 +37,9 @@ class Simulation:
         self.seed = seed
         self.start = self._now = clock()
         rng = random.Random(f"{seed} simulation")  # noqa: S311
-        self.world = worlds.build(scenario.flows, scenario.settings, start=self.start, factor=factor, rng=rng)
+        self.world = worlds.build(
+            scenario.flows, scenario.settings, scenario.switches, start=self.start, factor=factor, rng=rng
+        )
         self.gatekeeper = Gatekeeper(scenario.access, factor=factor, rng=rng)
         self.faults = Faults(factor=factor, rng=rng)
         self.requests = RequestLog()
@@ -71,13 +71,15 @@ class Simulation:
             self._run_to(now)
             yield now
 
-    def apply(self, event: FlowEvent | SetFaults | ExpireTokens, now: float) -> None:
+    def apply(self, event: AnyEvent, now: float) -> None:
         """Let an event happen. Raises an `ApiError` if it cannot."""
         match event:
             case SetFaults():
                 self.faults.replace(event.faults, now)
             case ExpireTokens():
                 self.gatekeeper.expire_all()
+            case Call():
+                self._callers.call(event.flow, now, fails=event.fails)
             case _:
                 self.world.apply(event, now)
                 self._callers.rate_changed(event.flow, now)
@@ -85,9 +87,16 @@ class Simulation:
     def change_settings(self, settings: Settings) -> None:
         self.world.settings = settings
 
-    def query(self, query: Query) -> dict[str, Any]:
-        """The analytics' answer."""
-        return answer(query, self._reports.tabulate(query.span, query.selection))
+    def change_switches(self, switches: Switches) -> None:
+        self.world.switches = switches
+
+    def draw_history(self, span: Span) -> None:
+        """Ready what a question about `span` needs of the past; the only thing to be called outside of `present`."""
+        self._reports.draw_history(span)
+
+    def tabulate(self, span: Span, grouping: Grouping) -> Table:
+        """What analytics know, as `Reports.tabulate`."""
+        return self._reports.tabulate(span, grouping)
 
     def to_come(self) -> int:
         """How many events of the timeline are still to come."""
@@ -98,7 +107,7 @@ class Simulation:
         moments = [at for at in (publish_at, self._timeline[0][0] if self._timeline else None) if at is not None]
         return min(moments, default=float("inf"))
 
-    def _apply_scripted(self, event: FlowEvent | SetFaults | ExpireTokens, at: float) -> None:
+    def _apply_scripted(self, event: AnyEvent, at: float) -> None:
         try:
             self.apply(event, at)
         except ApiError as error:

@@ -1,4 +1,4 @@
-"""The words of scenario files and of the control API: events, faults, settings.
+"""The words of scenario files and of the control API: events, faults, settings, switches.
 
 Strict: an unknown key is an error. Every duration is in simulated seconds.
 """
@@ -37,22 +37,53 @@ class Fault(Words):
     drop_before       closes the connection without an answer, and does nothing
     drop_after        does it, then closes the connection without an answer
     slow              does it, then waits `delay_s` before it answers
-    silent_analytics  answers analytics queries as if nothing had happened
+    truncated         does it, then answers only the first half of the body
     down              closes every connection without an answer
+
+    The others meet only requests of their kind, whatever else `match` lets through:
+
+    silent_analytics  answers analytics queries as if nothing had happened
+    analytics_lag     answers them as if nothing had happened in the newest `lag_s`
+    stale_reads       shows flows and versions as they were `age_s` ago
+    publish_nothing   answers a publish with 200, and does nothing at all
+    publish_fails     starts the operation, which ends in FAILURE
+    publish_hangs     starts the operation, which never completes
     """
 
-    kind: Literal["status", "throttle", "drop_before", "drop_after", "slow", "silent_analytics", "down"]
+    kind: Literal[
+        "status",
+        "throttle",
+        "drop_before",
+        "drop_after",
+        "slow",
+        "truncated",
+        "down",
+        "silent_analytics",
+        "analytics_lag",
+        "stale_reads",
+        "publish_nothing",
+        "publish_fails",
+        "publish_hangs",
+    ]
     match: Match = Match()
     status: Annotated[int, Field(ge=400, le=599)] | None = None
     retry_after: Duration | None = None
     delay_s: Duration | None = None
+    lag_s: Duration | None = None
+    age_s: Duration | None = None
     times: Annotated[int, Field(ge=1)] | None = None
     probability: Ratio = 1.0
     for_s: Duration | None = None
 
     @model_validator(mode="after")
     def _each_kind_has_its_own_words(self) -> "Fault":
-        own = {"status": "status", "retry_after": "throttle", "delay_s": "slow"}
+        own = {
+            "status": "status",
+            "retry_after": "throttle",
+            "delay_s": "slow",
+            "lag_s": "analytics_lag",
+            "age_s": "stale_reads",
+        }
         for word, kind in own.items():
             given = getattr(self, word) is not None
             if given and self.kind != kind:
@@ -78,6 +109,28 @@ class Settings(Words):
     analytics_jitter: Duration = 20.0
     analytics_late_ratio: Ratio = 0.01
     analytics_late: Duration = 120.0
+
+
+class Switches(Words):
+    """What nobody has proved on a live organization yet: how this one decides it; may be changed while it runs.
+
+    republish           publishing an older version: works | is refused with 400 | answers 200, the operation ends
+                        in SUCCESS, and the version that was live stays live
+    date_published      of a version that is made live again: moves to that moment | stays what it was the first time
+    n_flow_exit_reason  whether `nFlow` carries the exit reason of its call (here also while the call goes on)
+    extra_group_keys    whether groups carry `mediaType` where nobody asked for it
+    published_after     `publishedAfter` and `publishedBefore`: work | are ignored | are refused with 400
+    guide_metrics       the dialect `guide` answers with the one metric asked for | with both
+    guide_dates         whether its versions have `datePublished` and `datePublishedEnd`, as in `platform`
+    """
+
+    republish: Literal["works", "refused", "nothing"] = "works"
+    date_published: Literal["moves", "stays"] = "moves"
+    n_flow_exit_reason: bool = False
+    extra_group_keys: bool = True
+    published_after: Literal["works", "ignored", "refused"] = "works"
+    guide_metrics: Literal["one", "both"] = "one"
+    guide_dates: bool = False
 
 
 class _FlowEvent(Words):
@@ -110,6 +163,13 @@ class CallsPerMin(_FlowEvent):
 
     event: Literal["calls_per_min"]
     calls_per_min: Rate
+
+
+class Call(_FlowEvent):
+    """One caller enters now, and ends well or badly, as told."""
+
+    event: Literal["call"]
+    fails: bool
 
 
 class Lock(_FlowEvent):
@@ -160,7 +220,8 @@ class ExpireTokens(Words):
 
 
 FlowEvent = Publish | ErrorRatio | CallsPerMin | Lock | Unlock | Deactivate | Activate | DeleteVersion | DeleteFlow
-Event = Annotated[FlowEvent | SetFaults | ExpireTokens, Field(discriminator="event")]
+AnyEvent = FlowEvent | Call | SetFaults | ExpireTokens
+Event = Annotated[AnyEvent, Field(discriminator="event")]
 
-EVENT: TypeAdapter[FlowEvent | SetFaults | ExpireTokens] = TypeAdapter(Event)
+EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Event)
 FAULTS: TypeAdapter[tuple[Fault, ...]] = TypeAdapter(tuple[Fault, ...])

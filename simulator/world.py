@@ -1,19 +1,24 @@
 """Flows, their versions, and what is published when.
 
 Owns what is true (`live`) and what a read shows (`shown`), which lags behind by
-the effect delay. Knows no HTTP and no callers; the time is an argument, in Unix
-seconds, and never goes back.
+the effect delay, and what it was earlier (`as_of`). Knows no HTTP and no
+callers; the time is an argument, in Unix seconds, and never goes back.
 """
 
+import math
 import random
 import uuid
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from simulator import vocabulary as words
 from simulator.errors import ApiError, bad_request, not_found
 from simulator.scenario import FlowSpec
-from simulator.vocabulary import FlowEvent, Settings
+from simulator.vocabulary import FlowEvent, Settings, Switches
+
+CHANGES_REMEMBERED = 1000  # of each flow, for reads that are behind
 
 
 @dataclass
@@ -27,23 +32,43 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Stint:
-    """A stretch in which one version is live: from `start` to the start of the next stint."""
+    """A stretch in which one version is live: from `start` to the start of the next stint.
+
+    `dated` is what its `datePublished` says.
+    """
 
     version: str
     start: float
     shown_from: float
+    dated: float
+
+
+class Fate(StrEnum):
+    """What becomes of a publish that is answered with 200."""
+
+    WORKS = "works"
+    NOTHING = "nothing"  # the operation ends in SUCCESS, and another version stays live
+    FAILS = "fails"  # the operation ends in FAILURE
+    HANGS = "hangs"  # the operation never completes
+    FORGOTTEN = "forgotten"  # the flow never hears of it
 
 
 @dataclass
 class Operation:
-    """A publish under way or done; it takes effect at `completes_at`."""
+    """A publish under way or done; what becomes of it shows at `completes_at`."""
 
     id: str
     version: str
     client: str
     completes_at: float
+    fate: Fate
     complete: bool = False
-    failed: bool = False
+    error_code: str | None = None
+
+    @property
+    def effect_at(self) -> float | None:
+        """When the version becomes live, if that is its fate."""
+        return self.completes_at if self.fate is Fate.WORKS else None
 
 
 @dataclass
@@ -74,6 +99,16 @@ class Flow:
         """The stints that a read at this time knows of, earliest first."""
         return [stint for stint in self.stints if stint.shown_from <= at]
 
+    def existing(self) -> list[Version]:
+        """The versions that are not deleted, newest first."""
+        return [version for version in reversed(self.versions.values()) if not version.deleted]
+
+    def copy(self) -> "Flow":
+        """The flow as it is now, whatever becomes of it."""
+        versions = {label: replace(version) for label, version in self.versions.items()}
+        operation = None if self.operation is None else replace(self.operation)
+        return replace(self, versions=versions, stints=[*self.stints], operation=operation)
+
 
 @dataclass
 class World:
@@ -81,9 +116,11 @@ class World:
 
     flows: dict[str, Flow]
     settings: Settings
+    switches: Switches
     factor: float
     rng: random.Random
     _running: list[Operation] = field(default_factory=list)
+    _past: dict[str, deque[tuple[float, Flow]]] = field(default_factory=dict)  # each with the time of its end
 
     def flow(self, flow_id: str) -> Flow:
         """Raises a 404 `ApiError` if there is no such flow; deleted flows are still there."""
@@ -98,13 +135,21 @@ class World:
             raise not_found(f"The version {label} of flow {flow_id}")
         return version
 
-    def publish(self, flow_id: str, label: str, *, client: str, at: float) -> Operation:
+    def as_of(self, at: float) -> "World":
+        """The world as it was at a time, to be read only."""
+        return replace(self, flows={flow_id: self._flow_as_of(flow_id, at) for flow_id in self.flows})
+
+    def publish(self, flow_id: str, label: str, *, client: str, at: float, fate: Fate | None = None) -> Operation:
         """Start to make a version live, as the API does: an operation that takes its time.
 
-        Raises an `ApiError` when it has no effect: 404, 409 (locked, an
-        operation is running), 410 (deleted).
+        Without a fate the switches decide it. Every version here was published
+        before, so that each publish is a republish. Raises an `ApiError` when it has no
+        effect: 400 (refused by the switch), 404, 409 (locked, an operation is
+        running), 410 (deleted).
         """
         flow = self.flow(flow_id)
+        if fate is Fate.FORGOTTEN:
+            return self._operation(label, client, at, fate)
         if flow.deleted:
             raise ApiError(410, "flow.deleted", f"The flow {flow_id} is deleted.")
         self.version(flow_id, label)
@@ -112,8 +157,11 @@ class World:
             raise ApiError(409, "flow.locked", f"The flow {flow_id} is locked by {flow.locked_by}.")
         if flow.operation is not None and not flow.operation.complete:
             raise ApiError(409, "flow.operation.in.progress", f"An operation is running on the flow {flow_id}.")
-        operation_id = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
-        operation = Operation(operation_id, label, client, at + self._real_s(self.settings.publish_time))
+        if self.switches.republish == "refused":
+            raise ApiError(400, "flow.version.already.published", f"The version {label} has been published before.")
+        by_switch = Fate.NOTHING if self.switches.republish == "nothing" else Fate.WORKS
+        operation = self._operation(label, client, at, fate or by_switch)
+        self._remember(flow, at)
         flow.operation = operation
         self._running.append(operation)
         return operation
@@ -127,15 +175,14 @@ class World:
         for flow in self.flows.values():
             operation = flow.operation
             if operation is not None and not operation.complete and operation.completes_at <= at:
-                operation.complete = True
-                operation.failed = flow.deleted or flow.versions[operation.version].deleted
+                self._remember(flow, operation.completes_at)
                 self._running.remove(operation)
-                if not operation.failed:
-                    self._make_live(flow, operation.version, operation.completes_at)
+                self._complete(flow, operation)
 
     def apply(self, event: FlowEvent, at: float) -> None:
         """Let somebody else change a flow. Raises an `ApiError` if that is impossible; then nothing changed."""
         flow = self.flow(event.flow)
+        self._remember(flow, at)
         match event:
             case words.Publish():
                 self._published_by_others(flow, event, at)
@@ -174,16 +221,49 @@ class World:
             raise bad_request(f"version {label} is live and cannot be deleted")
         version.deleted = True
 
+    def _complete(self, flow: Flow, operation: Operation) -> None:
+        operation.complete = True
+        if operation.fate is Fate.FAILS:
+            operation.error_code = "flow.publish.failed"
+        elif flow.deleted or flow.versions[operation.version].deleted:
+            operation.error_code = "flow.version.gone"
+        elif operation.fate is Fate.WORKS:
+            self._make_live(flow, operation.version, operation.completes_at)
+
     def _make_live(self, flow: Flow, label: str, at: float) -> None:
-        flow.stints.append(Stint(label, at, shown_from=at + self._real_s(self.settings.effect_delay)))
+        first = next((stint.dated for stint in flow.stints if stint.version == label), at)
+        dated = first if self.switches.date_published == "stays" else at
+        flow.stints.append(Stint(label, at, shown_from=at + self._real_s(self.settings.effect_delay), dated=dated))
+
+    def _operation(self, label: str, client: str, at: float, fate: Fate) -> Operation:
+        operation_id = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+        takes_s = math.inf if fate is Fate.HANGS else self._real_s(self.settings.publish_time)
+        return Operation(operation_id, label, client, at + takes_s, fate)
+
+    def _remember(self, flow: Flow, until: float) -> None:
+        """Keep the flow as it is until a time at which it changes."""
+        past = self._past.setdefault(flow.spec.id, deque(maxlen=CHANGES_REMEMBERED))
+        past.append((until, flow.copy()))
+
+    def _flow_as_of(self, flow_id: str, at: float) -> Flow:
+        past = self._past.get(flow_id, ())
+        return next((flow for until, flow in past if at < until), self.flows[flow_id])
 
     def _real_s(self, simulated_s: float) -> float:
         return simulated_s / self.factor
 
 
-def build(specs: Iterable[FlowSpec], settings: Settings, *, start: float, factor: float, rng: random.Random) -> World:
+def build(
+    specs: Iterable[FlowSpec],
+    settings: Settings,
+    switches: Switches,
+    *,
+    start: float,
+    factor: float,
+    rng: random.Random,
+) -> World:
     """The world as it is at `start`."""
-    return World({spec.id: _flow(spec, start, factor) for spec in specs}, settings, factor, rng)
+    return World({spec.id: _flow(spec, start, factor) for spec in specs}, settings, switches, factor, rng)
 
 
 def _flow(spec: FlowSpec, start: float, factor: float) -> Flow:
@@ -192,5 +272,5 @@ def _flow(spec: FlowSpec, start: float, factor: float) -> Flow:
     for past in spec.history():
         published_at = start - past.published_ago / factor
         versions[past.version] = Version(past.version, past.error_ratio, published_at, past.by)
-        stints.append(Stint(past.version, published_at, shown_from=published_at))
+        stints.append(Stint(past.version, published_at, shown_from=published_at, dated=published_at))
     return Flow(spec, spec.calls_per_min, versions, stints)

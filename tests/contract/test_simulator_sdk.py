@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,10 +23,12 @@ MAIN = "ce677f29-f403-470c-adb0-8bfa6bf81d69"
 class Simulator:
     """The real program, and its control API."""
 
-    def __init__(self) -> None:
+    def __init__(self, *more_options: str) -> None:
         command = "from simulator.cli import main; main()"
         options = ["--scenario", "calm", "--listen", "127.0.0.1:0", "--time-factor", "10", "--seed", "7"]
-        self.process = subprocess.Popen([sys.executable, "-c", command, *options], stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", command, *options, *more_options], stdout=subprocess.PIPE, text=True
+        )
         assert self.process.stdout is not None
         first_line = self.process.stdout.readline()
         assert first_line.startswith("listening on http://127.0.0.1:")
@@ -54,10 +56,25 @@ def simulator() -> Iterator[Simulator]:
     started.end()
 
 
+@pytest.fixture
+def switch(simulator: Simulator) -> Iterator[Callable[..., None]]:
+    """Sets switches for one test."""
+    before = simulator.control("GET", "switches")
+    yield lambda **switches: simulator.control("PUT", "switches", switches)
+    simulator.control("PUT", "switches", before)
+
+
 @pytest.fixture(scope="module")
 def client(simulator: Simulator) -> Any:
     """The SDK's client with a token; its login host is its API host where that does not begin with `api.`."""
     return sdk.ApiClient(host=simulator.url).get_client_credentials_token("simulator", "simulator")
+
+
+def test_switches_are_set_on_the_command_line() -> None:
+    started = Simulator("--switch", "republish=nothing", "--switch", "extra_group_keys=false")
+    told = started.control("GET", "switches")
+    started.end()
+    assert (told["republish"], told["extra_group_keys"], told["published_after"]) == ("nothing", False, "works")
 
 
 def an_interval(length: timedelta) -> str:
@@ -76,7 +93,12 @@ def test_the_sdk_is_told_of_wrong_credentials(simulator: Simulator) -> None:
     assert json.loads(refused.value.body)["error"] == "invalid_client"
 
 
-def test_the_sdk_reads_flow_aggregates(client: Any) -> None:
+@pytest.mark.parametrize("entries_tell_exits", [False, True])
+@pytest.mark.parametrize("extra_keys", [False, True])
+def test_the_sdk_reads_flow_aggregates(
+    client: Any, switch: Callable[..., None], extra_keys: bool, entries_tell_exits: bool
+) -> None:
+    switch(extra_group_keys=extra_keys, n_flow_exit_reason=entries_tell_exits)
     query = sdk.FlowAggregationQuery()
     query.interval = an_interval(timedelta(minutes=6))
     query.granularity = "PT6S"
@@ -92,6 +114,8 @@ def test_the_sdk_reads_flow_aggregates(client: Any) -> None:
 
     assert {result.group["flowId"] for result in answer.results} == {MAIN}
     assert {result.group["flowVersion"] for result in answer.results} == {"13.0"}
+    assert {"mediaType" in result.group for result in answer.results} == {extra_keys}
+    assert {"exitReason" in result.group for result in answer.results} == {True, entries_tell_exits}
     stats = {metric.metric: metric.stats for result in answer.results for row in result.data for metric in row.metrics}
     assert set(stats) == {"nFlow", "tFlow"}
     assert isinstance(answer.results[0].data[0].metrics[0].stats.count, int)
@@ -102,7 +126,9 @@ def test_the_sdk_reads_flow_aggregates(client: Any) -> None:
     assert end - start == timedelta(seconds=6)
 
 
-def test_the_sdk_reads_conversation_aggregates(client: Any) -> None:
+@pytest.mark.parametrize("extra_keys", [False, True])
+def test_the_sdk_reads_conversation_aggregates(client: Any, switch: Callable[..., None], extra_keys: bool) -> None:
+    switch(extra_group_keys=extra_keys)
     query = sdk.ConversationAggregationQuery()
     query.interval = an_interval(timedelta(hours=1))
     query.granularity = "PT6M"
@@ -119,7 +145,7 @@ def test_the_sdk_reads_conversation_aggregates(client: Any) -> None:
     conversations = sum(count for metric, count in counts if metric == "nConversations")
     errors = sum(count for metric, count in counts if metric == "nError")
     assert 0 < errors < 0.1 * conversations
-    assert "flowId" not in answer.results[0].group
+    assert set(answer.results[0].group or {}) == ({"mediaType"} if extra_keys else set())
 
 
 def test_the_sdk_lists_flows_and_versions(client: Any) -> None:
@@ -138,6 +164,21 @@ def test_the_sdk_lists_flows_and_versions(client: Any) -> None:
     assert versions["13.0"].created_by_client.name == "cx-as-code"
     assert isinstance(versions["13.0"].date_created, int)
     assert architect.get_flow_version(MAIN, "12.0").commit_version == "12.0"
+
+
+@pytest.mark.parametrize(("position", "found"), [("works", 1), ("ignored", 3), ("refused", None)])
+def test_the_sdk_asks_for_flows_published_after_a_time(
+    client: Any, switch: Callable[..., None], position: str, found: int | None
+) -> None:
+    switch(published_after=position)
+    week_ago = (datetime.now(UTC) - timedelta(seconds=6 * 8640)).isoformat()  # simulated days last 8640 s
+    architect = sdk.ArchitectApi(client)
+    if found is None:
+        with pytest.raises(ApiException) as refused:
+            architect.get_flows(published_after=week_ago)
+        assert refused.value.status == 400
+    else:
+        assert architect.get_flows(published_after=week_ago).total == found
 
 
 def test_the_sdk_makes_an_older_version_live_again_with_one_request(simulator: Simulator, client: Any) -> None:
@@ -159,6 +200,43 @@ def test_the_sdk_makes_an_older_version_live_again_with_one_request(simulator: S
     publishes = [request for request in simulator.control("GET", "requests") if request["path"].endswith("/publish")]
     assert len(publishes) == 1
     assert (publishes[0]["flow_id"], publishes[0]["version"], publishes[0]["status"]) == (MAIN, "13.0", 200)
+
+
+def test_the_sdk_sees_a_date_that_stays(simulator: Simulator, client: Any, switch: Callable[..., None]) -> None:
+    switch(date_published="stays")
+    architect = sdk.ArchitectApi(client)
+    before = architect.get_flow_version(MAIN, "12.0").date_published
+    architect.post_flows_actions_publish(MAIN, version="12.0")
+    published = architect.get_flow(MAIN).published_version
+    assert (published.id, published.date_published) == ("12.0", before)
+    architect.post_flows_actions_publish(MAIN, version="13.0")
+    assert architect.get_flow(MAIN).published_version.id == "13.0"
+
+
+def test_the_sdk_sees_a_republish_that_does_nothing(client: Any, switch: Callable[..., None]) -> None:
+    switch(republish="nothing")
+    architect = sdk.ArchitectApi(client)
+    operation = architect.post_flows_actions_publish(MAIN, version="12.0")
+    flow = architect.get_flow(MAIN)
+    assert flow.published_version.id == "13.0"
+    assert (flow.current_operation.id, flow.current_operation.action_status) == (operation.id, "SUCCESS")
+
+
+def test_the_sdk_is_told_that_a_republish_is_refused(client: Any, switch: Callable[..., None]) -> None:
+    switch(republish="refused")
+    with pytest.raises(ApiException) as refused:
+        sdk.ArchitectApi(client).post_flows_actions_publish(MAIN, version="12.0")
+    assert (refused.value.status, json.loads(refused.value.body)["status"]) == (400, 400)
+
+
+def test_the_sdk_sees_an_operation_that_fails(simulator: Simulator, client: Any) -> None:
+    simulator.control("PUT", "faults", [{"kind": "publish_fails", "times": 1}])
+    architect = sdk.ArchitectApi(client)
+    architect.post_flows_actions_publish(MAIN, version="12.0")
+    flow = architect.get_flow(MAIN)
+    assert flow.published_version.id == "13.0"
+    assert (flow.current_operation.complete, flow.current_operation.action_status) == (True, "FAILURE")
+    assert flow.current_operation.error_code == "flow.publish.failed"
 
 
 def test_the_sdk_is_told_what_is_wrong(client: Any) -> None:

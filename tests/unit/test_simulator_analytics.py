@@ -12,6 +12,7 @@ from simulator.analytics import (
     CONVERSATION_METRICS,
     FLOW_METRICS,
     Query,
+    answer,
     flow_dimensions,
     iso,
     read_query,
@@ -20,7 +21,7 @@ from simulator.analytics import (
 from simulator.errors import ApiError
 from simulator.scenario import FlowSpec, Moment, Scenario, VersionSpec
 from simulator.simulation import Simulation
-from simulator.vocabulary import EVENT, CallsPerMin, ErrorRatio, Settings
+from simulator.vocabulary import EVENT, CallsPerMin, ErrorRatio, Settings, Switches
 
 START = 1_795_320_000.0  # a full hour, also when hours last six minutes
 MAIN, SMALL = "flow-main", "flow-small"
@@ -47,6 +48,7 @@ class Organization:
         factor: float = 1.0,
         seed: int = 1,
         timeline: tuple[Moment, ...] = (),
+        switches: Switches = Switches(),  # noqa: B008
     ) -> None:
         main = FlowSpec(
             id=MAIN,
@@ -65,7 +67,9 @@ class Organization:
             calls_per_min=0.2,
             versions=(VersionSpec(version="1.0", published_ago=30 * DAY, error_ratio=0),),
         )
-        self.scenario = Scenario(description="test", flows=(main, small), settings=settings, timeline=timeline)
+        self.scenario = Scenario(
+            description="test", flows=(main, small), settings=settings, timeline=timeline, switches=switches
+        )
         self.clock = Clock()
         self.factor = factor
         self.simulation = Simulation(self.scenario, factor=factor, seed=seed, clock=self.clock)
@@ -81,12 +85,17 @@ class Organization:
         """Results between two times, in simulated seconds from the start."""
         body = {"groupBy": ["flowId", "flowVersion", "exitReason"], "metrics": ["nFlow", "tFlow"], **more}
         dimensions = flow_dimensions({flow.id: flow for flow in self.scenario.flows})
-        read = partial(read_query, metrics=FLOW_METRICS, dimensions=dimensions)
+        read = partial(read_query, metrics=FLOW_METRICS, dimensions=dimensions, switches=self.scenario.switches)
         return self._ask(start, end, granularity, body, read)
 
     def conversations(self, start: float, end: float, granularity: str = "PT1M") -> list[dict[str, Any]]:
         body = {"metrics": ["nConversations", "nOffered", "nConnected", "nError"]}
-        read = partial(read_query, metrics=CONVERSATION_METRICS, dimensions=CONVERSATION_DIMENSIONS)
+        read = partial(
+            read_query,
+            metrics=CONVERSATION_METRICS,
+            dimensions=CONVERSATION_DIMENSIONS,
+            switches=self.scenario.switches,
+        )
         return self._ask(start, end, granularity, body, read)
 
     def _ask(
@@ -94,8 +103,10 @@ class Organization:
     ) -> list[dict[str, Any]]:
         times = [iso(round((START + at / self.factor) * 1000)) for at in (start, end)]
         asked = {"interval": "/".join(times), **({"granularity": granularity} if granularity else {}), **body}
+        query = read(asked)
         with self.simulation.present():
-            results: list[dict[str, Any]] = self.simulation.query(read(asked)).get("results", [])
+            table = self.simulation.tabulate(query.span, query.selection)
+            results: list[dict[str, Any]] = answer(query, table).get("results", [])
             return results
 
 
@@ -213,6 +224,46 @@ def test_an_unasked_key_splits_groups_that_must_be_summed() -> None:
     assert {(group["flowId"], group["mediaType"]) for group in groups} >= {(MAIN, "voice"), (MAIN, "callback")}
 
 
+def test_no_key_is_added_if_the_switch_says_so() -> None:
+    org = Organization(switches=Switches(extra_group_keys=False))
+    org.wait(HOUR)
+    groups = [result["group"] for result in org.flows(0, HOUR, groupBy=["flowId"], metrics=["nFlow"])]
+    assert groups == [{"flowId": MAIN}, {"flowId": SMALL}]
+    assert [result["group"] for result in org.conversations(0, HOUR)] == [{}]
+
+
+@pytest.mark.parametrize("span", [(0, HOUR), (-DAY, 0)])
+def test_entries_have_the_exit_reason_of_their_call_only_if_the_switch_says_so(span: tuple[float, float]) -> None:
+    without, having = (Organization(switches=Switches(n_flow_exit_reason=switch)) for switch in (False, True))
+    for org in (without, having):
+        org.wait(HOUR)
+    unknown, known = (counted(org.flows(*span, "PT1H", metrics=["nFlow"]), "exitReason") for org in (without, having))
+    assert set(unknown) == {("nFlow", None)}
+    assert set(known) >= {("nFlow", "TRANSFER"), ("nFlow", "FLOW_ERROR_DISCONNECT")}
+    assert ("nFlow", None) not in known
+    assert sum(known.values()) == unknown["nFlow", None]
+
+
+def test_a_single_call_ends_as_told() -> None:
+    org = Organization()
+    org.happens(event="calls_per_min", flow=SMALL, calls_per_min=0)
+    org.wait(HOUR)
+    for fails in (True, True, False):
+        org.happens(event="call", flow=SMALL, fails=fails)
+    org.wait(HOUR)
+    found = [one for one in org.flows(HOUR, 2 * HOUR, metrics=["nFlow", "tFlow"]) if one["group"]["flowId"] == SMALL]
+    counts = counted(found, "exitReason")
+    assert counts["nFlow", None] == 3
+    assert sum(counts["tFlow", reason] for reason in BAD) == 2
+
+
+def test_a_flow_out_of_service_takes_no_single_call() -> None:
+    org = Organization()
+    org.happens(event="deactivate", flow=SMALL)
+    with pytest.raises(ApiError, match="not in service"):
+        org.happens(event="call", flow=SMALL, fails=True)
+
+
 def test_an_event_shows_after_the_latency() -> None:
     org = Organization(settings=AT_ONCE.model_copy(update={"analytics_latency": 100.0, "analytics_jitter": 20.0}))
     org.wait(10 * MINUTE)
@@ -261,6 +312,58 @@ def test_history_tells_the_same_at_every_granularity() -> None:
     span = (-26 * HOUR, -2 * HOUR)
     hourly, fine, whole = (counted(org.flows(*span, each), "flowVersion") for each in ("PT1H", "PT1M", None))
     assert hourly == fine == whole
+
+
+@pytest.mark.parametrize("offset", [0, 7 * MINUTE])
+def test_buckets_that_cut_the_hours_of_the_past_lose_no_call(offset: float) -> None:
+    org = Organization()
+    org.wait(7 * HOUR)
+    start, end = -26 * HOUR + offset, 5 * HOUR + offset
+    by_bucket = [counted(org.flows(start, end, each), "flowVersion") for each in ("PT1H", "PT1M", None)]
+    assert by_bucket[0] == by_bucket[1] == by_bucket[2]
+    halves = [counted(org.flows(*part, "PT1H"), "flowVersion") for part in ((start, start + DAY), (start + DAY, end))]
+    assert halves[0] + halves[1] == by_bucket[0]
+    assert by_bucket[0]["nFlow", "13.0"] == pytest.approx(31 * 1800, rel=0.03)
+
+
+def test_buckets_that_no_hour_can_hold_count_the_same_as_time_goes_on() -> None:
+    org = Organization()
+    org.wait(HOUR)
+    for now in range(HOUR, 6 * HOUR, HOUR // 2):
+        span = (now - HOUR, now - 4 * MINUTE)  # eight buckets, which begin elsewhere each time
+        before = by_bucket(org.flows(*span, "PT7M"), "tFlow")
+        assert sum(before.values()) == counted(org.flows(*span, None))["tFlow",]
+        org.wait(HOUR // 2)
+        assert sum(by_bucket(org.flows(*span, "PT7M"), "tFlow").values()) == pytest.approx(
+            sum(before.values()), rel=0.05
+        )
+
+
+def test_a_question_about_a_part_of_an_old_hour_counts_that_part() -> None:
+    org = Organization()
+    whole, *parts = (
+        counted(org.flows(-10 * HOUR + start, -10 * HOUR + end, None))["nFlow",]
+        for start, end in ((0, HOUR), (0, 1000), (1000, 2500), (2500, HOUR))
+    )
+    assert sum(parts) == whole
+    assert parts[1] / whole == pytest.approx(1500 / HOUR, abs=0.02)
+
+
+def test_many_different_questions_do_not_disturb_each_other() -> None:
+    org = Organization()
+    org.wait(HOUR)
+    whole = counted(org.flows(-HOUR, HOUR, None))["nFlow",]
+    for seconds in range(20, 60):
+        length = 2 * HOUR // seconds * seconds
+        part = counted(org.flows(HOUR - length, HOUR, f"PT{seconds}S"))["nFlow",]
+        assert part == pytest.approx(whole, rel=0.02)
+    assert counted(org.flows(-HOUR, HOUR, "PT20S"))["nFlow",] == whole
+
+
+def test_the_calls_of_an_old_hour_are_spread_over_its_minutes() -> None:
+    entries = by_bucket(Organization().flows(-10 * HOUR, -9 * HOUR, groupBy=["flowVersion"]), "nFlow")
+    assert len(entries) == 60
+    assert max(entries.values()) < 2 * min(entries.values())
 
 
 def test_the_hour_before_the_start_is_there_by_the_minute() -> None:
@@ -370,9 +473,9 @@ GOOD_QUERY: dict[str, Any] = {
 )
 def test_a_wrong_question_is_refused_with_a_reason(change: dict[str, Any], told: str) -> None:
     dimensions = flow_dimensions({})
-    read_query(GOOD_QUERY, FLOW_METRICS, dimensions)
+    read_query(GOOD_QUERY, FLOW_METRICS, dimensions, Switches())
     with pytest.raises(ApiError, match=told) as refused:
-        read_query(GOOD_QUERY | change, FLOW_METRICS, dimensions)
+        read_query(GOOD_QUERY | change, FLOW_METRICS, dimensions, Switches())
     assert refused.value.status == 400
 
 
@@ -380,5 +483,5 @@ def test_a_wrong_question_is_refused_with_a_reason(change: dict[str, Any], told:
     ("text", "bucket_s"), [("PT6S", 6), ("PT1M", 60), ("PT6M", 360), ("PT1H", 3600), ("P1D", 86400), ("PT0.5S", 0.5)]
 )
 def test_every_iso_duration_is_a_granularity(text: str, bucket_s: float) -> None:
-    query = read_query(GOOD_QUERY | {"granularity": text}, FLOW_METRICS, flow_dimensions({}))
+    query = read_query(GOOD_QUERY | {"granularity": text}, FLOW_METRICS, flow_dimensions({}), Switches())
     assert query.span.bucket_ms == bucket_s * 1000

@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from simulator.analytics import iso, read_time
 from simulator.app import create_app
 from simulator.scenario import Access, Client, load
 from simulator.simulation import Simulation
@@ -57,6 +58,9 @@ class Cloud:
 
     def post(self, path: str, json: object = None) -> TestResponse:
         return self.http.post(path, headers=self.headers, json=json)
+
+    def switch(self, **switches: object) -> None:
+        assert self.http.put("/sim/switches", json=switches).status_code == 200
 
     def log(self) -> list[dict[str, Any]]:
         requests: list[dict[str, Any]] = self.http.get("/sim/requests").get_json()
@@ -181,6 +185,7 @@ def test_the_log_tells_each_request_as_it_arrived() -> None:
     assert token == {"seq": 1, "at": START, "method": "POST", "path": "/oauth/token", "query": "", "status": 200}
     assert (flows["query"], flows["status"]) == ("pageSize=2", 200)
     assert (publish["flow_id"], publish["version"], publish["status"]) == (MAIN, "12.0", 200)
+    assert [request["seq"] for request in (token, flows, publish) if "publish" in request] == [3]
     assert publish["effect_at"] == START + 4
     assert cloud.http.get("/sim/state").get_json()["request_count"] == 3
 
@@ -267,6 +272,115 @@ def test_silent_analytics_answer_with_nothing() -> None:
     assert cloud.get("/api/v2/flows").get_json()["total"] == 3
 
 
+def test_lagging_analytics_do_not_know_the_newest_minutes() -> None:
+    cloud = Cloud(factor=10)
+
+    def newest() -> float:
+        start, end = (iso(round((cloud.now + offset) * 1000)) for offset in (-360, 0))
+        body = {"interval": f"{start}/{end}", "granularity": "PT6S", "metrics": ["nConversations"]}
+        found = cloud.post("/api/v2/analytics/conversations/aggregates/query", body).get_json()["results"]
+        return cloud.now - max(
+            read_time(row["interval"].split("/")[1], "interval") for result in found for row in result["data"]
+        )
+
+    assert newest() < 30
+    put_faults(cloud, {"kind": "analytics_lag", "lag_s": 1200, "for_s": 600})
+    assert 115 < newest() < 160
+    cloud.now += 60
+    assert newest() < 30
+
+
+def test_a_truncated_answer_is_half_an_answer() -> None:
+    cloud = Cloud()
+    whole = cloud.get("/api/v2/flows").get_data()
+    put_faults(cloud, {"kind": "truncated", "times": 1})
+    half = cloud.get("/api/v2/flows")
+    assert (half.status_code, half.get_data()) == (200, whole[: len(whole) // 2])
+    assert half.headers["Content-Length"] == str(len(whole) // 2)
+    assert cloud.get("/api/v2/flows").get_data() == whole
+
+
+def test_stale_reads_show_flows_and_versions_as_they_were() -> None:
+    cloud = Cloud()
+    cloud.now += 100
+    cloud.http.post("/sim/events", json={"event": "publish", "flow": MAIN, "version": "14.0", "error_ratio": 0.4})
+    cloud.now += 10
+    put_faults(cloud, {"kind": "stale_reads", "age_s": 30, "for_s": 60})
+
+    def shown() -> tuple[str, int]:
+        published = cloud.get(f"/api/v2/flows/{MAIN}").get_json()["publishedVersion"]["id"]
+        listed = cloud.get("/api/v2/flows").get_json()["entities"][0]["publishedVersion"]["id"]
+        assert published == listed
+        return published, cloud.get(f"/api/v2/flows/{MAIN}/versions/14.0").status_code
+
+    assert shown() == ("13.0", 404)
+    assert cloud.post(PUBLISH).status_code == 200
+    assert cloud.post(AGGREGATES, QUERY).get_json()["results"]
+    cloud.now += 59
+    assert "currentOperation" in cloud.get(f"/api/v2/flows/{MAIN}").get_json()
+    cloud.now += 1
+    assert shown() == ("12.0", 200)
+
+
+@pytest.mark.parametrize(
+    ("kind", "operation"), [("publish_nothing", None), ("publish_fails", "FAILURE"), ("publish_hangs", "STARTED")]
+)
+def test_a_publish_that_is_answered_may_have_no_effect(kind: str, operation: str | None) -> None:
+    cloud = Cloud()
+    put_faults(cloud, {"kind": kind, "times": 1})
+    assert cloud.get(f"/api/v2/flows/{MAIN}").get_json()["publishedVersion"]["id"] == "13.0"
+    answered = cloud.post(PUBLISH)
+    assert (answered.status_code, answered.get_json()["actionStatus"]) == (200, "STARTED")
+    assert cloud.log()[-1]["publish"] is True
+    assert "effect_at" not in cloud.log()[-1]
+    cloud.now += 600
+    flow = cloud.get(f"/api/v2/flows/{MAIN}").get_json()
+    assert flow["publishedVersion"]["id"] == "13.0"
+    assert flow.get("currentOperation", {}).get("actionStatus") == operation
+    assert cloud.http.get("/sim/state").get_json()["faults"] == []
+
+
+@pytest.mark.parametrize(
+    ("position", "status", "live"), [("works", 200, "12.0"), ("refused", 400, "13.0"), ("nothing", 200, "13.0")]
+)
+def test_a_republish_does_what_the_switch_says(position: str, status: int, live: str) -> None:
+    cloud = Cloud()
+    cloud.switch(republish=position)
+    assert cloud.post(PUBLISH).status_code == status
+    assert ("effect_at" in cloud.log()[-1]) == (position == "works")
+    cloud.now += 60
+    assert cloud.flow()["live_version"] == live
+
+
+@pytest.mark.parametrize(
+    ("position", "status", "found"), [("works", 200, 1), ("ignored", 200, 3), ("refused", 400, None)]
+)
+def test_published_after_does_what_the_switch_says(position: str, status: int, found: int | None) -> None:
+    cloud = Cloud()
+    cloud.switch(published_after=position)
+    answer = cloud.get("/api/v2/flows?publishedAfter=2026-11-15T00:00:00Z")
+    assert (answer.status_code, answer.get_json().get("total")) == (status, found)
+    assert cloud.get("/api/v2/flows").get_json()["total"] == 3
+
+
+def test_a_flow_whose_date_stays_is_not_published_after_its_republish() -> None:
+    cloud = Cloud()
+    cloud.switch(date_published="stays")
+    cloud.post(PUBLISH)
+    cloud.now += 60
+    assert cloud.flow()["shown_version"] == "12.0"
+    assert cloud.get("/api/v2/flows?publishedAfter=2026-11-22T00:00:00Z").get_json()["total"] == 0
+
+
+def test_switches_change_one_by_one_while_it_runs() -> None:
+    cloud = Cloud()
+    cloud.switch(extra_group_keys=False)
+    cloud.switch(n_flow_exit_reason=True)
+    told = cloud.http.get("/sim/switches").get_json()
+    assert (told["extra_group_keys"], told["n_flow_exit_reason"], told["republish"]) == (False, True, "works")
+    assert cloud.http.get("/sim/state").get_json()["switches"] == told
+
+
 def test_faults_are_cleared() -> None:
     cloud = Cloud()
     put_faults(cloud, {"kind": "status", "status": 500})
@@ -299,6 +413,9 @@ def test_expired_tokens_are_refused_and_new_ones_work() -> None:
         ),
         pytest.param("PUT", "/sim/faults", [{"kind": "down", "match": {"method": "GET"}}], "down", id="partly down"),
         pytest.param("PUT", "/sim/faults", {"kind": "down"}, "document", id="not a list"),
+        pytest.param("PUT", "/sim/faults", [{"kind": "stale_reads"}], "needs age_s", id="stale without an age"),
+        pytest.param("PUT", "/sim/switches", {"republish": "maybe"}, "republish", id="unknown position"),
+        pytest.param("PUT", "/sim/switches", {"n_flow_exit_reason": "true"}, "boolean", id="a text for true"),
         pytest.param("POST", "/sim/events", {"event": "explode"}, "publish", id="unknown event"),
         pytest.param("POST", "/sim/events", {"event": "lock", "flow": "x"}, "not found", id="unknown flow"),
         pytest.param("POST", "/sim/events", {"event": "unlock", "flow": MAIN, "by": "me"}, "by", id="unknown key"),

@@ -1,9 +1,11 @@
 """Scenario files are strict, and the shipped ones tell the stories they are named for."""
 
+from itertools import pairwise
+
 import pytest
 
 from simulator.scenario import ScenarioError, load, names, parse
-from simulator.vocabulary import Publish, SetFaults
+from simulator.vocabulary import Call, ErrorRatio, Publish, SetFaults
 
 MAIN = "ce677f29-f403-470c-adb0-8bfa6bf81d69"
 GOOD = """
@@ -19,7 +21,12 @@ flows:
 
 
 def test_every_shipped_scenario_loads() -> None:
-    assert {"bad-deploy", "calm", "rate-limited"} <= set(names())
+    assert names() == sorted(
+        (
+            *("backend-outage", "bad-deploy", "burst", "calm", "flapping", "low-traffic"),
+            *("maintenance", "platform-outage", "rate-limited", "silenced"),
+        )
+    )
     for name in names():
         assert len(load(name).flows) >= 3
 
@@ -54,6 +61,10 @@ def test_rate_limited_refuses_the_first_two_publishes_after_the_bad_one() -> Non
         pytest.param("type: inboundcall", "type: INBOUNDCALL", "flows.0.type", id="a type in upper case"),
         pytest.param('{version: "1.0", published_ago: 600}', "", "versions", id="no version"),
         pytest.param("description: one flow", "[", "not YAML", id="not YAML"),
+        pytest.param("description: one flow", "as: nothing", "as: nothing is not one of", id="as an unknown scenario"),
+        pytest.param(
+            "description: one flow", "switches: {republish: maybe}", "switches.republish", id="an unknown position"
+        ),
         pytest.param(
             "description: one flow",
             "timeline: [{at: 1, do: {event: lock, flow: b}}]\ndescription: x",
@@ -83,5 +94,62 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_an_unknown_name_is_told_with_the_known_ones() -> None:
-    with pytest.raises(ScenarioError, match="bad-deploy, calm, rate-limited"):
+    with pytest.raises(ScenarioError, match="backend-outage, bad-deploy, burst, calm"):
         load("no-such-scenario")
+
+
+def test_a_scenario_that_is_as_another_has_all_that_it_does_not_say_itself() -> None:
+    base = load("bad-deploy")
+    own = parse("description: x\nas: bad-deploy\nswitches: {republish: nothing}\nconversation_error_ratio: 0.1")
+    assert (own.flows, own.timeline) == (base.flows, base.timeline)
+    assert (own.description, own.switches.republish, own.conversation_error_ratio) == ("x", "nothing", 0.1)
+    assert base.switches.republish == "works"
+
+
+@pytest.mark.parametrize("name", ["maintenance", "silenced"])
+def test_what_people_do_in_a_scenario_is_theirs_to_do(name: str) -> None:
+    assert load(name).model_copy(update={"description": ""}) == load("bad-deploy").model_copy(
+        update={"description": ""}
+    )
+
+
+def test_in_platform_outage_genesys_cloud_is_down_for_ten_minutes_after_the_bad_deploy() -> None:
+    publish, faults = load("platform-outage").timeline
+    assert (publish, faults.at) == (load("bad-deploy").timeline[0], 180)
+    assert isinstance(faults.do, SetFaults)
+    assert [(fault.kind, fault.for_s) for fault in faults.do.faults] == [("down", 600)]
+
+
+def test_in_backend_outage_established_versions_of_several_flows_fail_at_once() -> None:
+    scenario = load("backend-outage")
+    assert {type(moment.do) for moment in scenario.timeline} == {ErrorRatio}
+    assert {moment.at for moment in scenario.timeline} == {120}
+    live = {(flow.id, flow.history()[-1].version) for flow in scenario.flows}
+    assert {
+        (moment.do.flow, moment.do.version) for moment in scenario.timeline if isinstance(moment.do, ErrorRatio)
+    } == live
+    assert min(past.published_ago for flow in scenario.flows for past in flow.versions) >= 5 * 86400
+
+
+def test_the_burst_lasts_a_minute() -> None:
+    publish, total, healed = load("burst").timeline
+    assert isinstance(publish.do, Publish)
+    assert isinstance(total.do, ErrorRatio)
+    assert isinstance(healed.do, ErrorRatio)
+    assert (total.do.error_ratio, healed.do.error_ratio, healed.at - total.at) == (1.0, 0.01, 60)
+
+
+def test_flapping_goes_to_and_fro_about_five_percent_every_minute_for_ten_minutes() -> None:
+    _, publish, *flaps = load("flapping").timeline
+    assert publish.do == Publish(event="publish", flow=MAIN, version="14.0", error_ratio=0.01, by="cx-as-code")
+    ratios = [flap.do.error_ratio for flap in flaps if isinstance(flap.do, ErrorRatio)]
+    assert ratios == [*[0.051, 0.049] * 5, 0.01]
+    assert {later.at - earlier.at for earlier, later in pairwise(flaps)} == {60}
+
+
+def test_at_low_traffic_single_calls_fail_on_a_version_that_fails_no_other() -> None:
+    scenario = load("low-traffic")
+    assert max(flow.calls_per_min for flow in scenario.flows) <= 0.2
+    publish, *calls = (moment.do for moment in scenario.timeline)
+    assert publish == Publish(event="publish", flow=MAIN, version="14.0", error_ratio=0.0, by="cx-as-code")
+    assert calls == [Call(event="call", flow=MAIN, fails=True)] * 2

@@ -63,9 +63,13 @@ def test_a_dropped_connection_gives_no_answer_but_the_request_was_handled() -> N
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--scenario", "nothing"], "bad-deploy, calm, rate-limited"),
+        (["--scenario", "nothing"], "backend-outage, bad-deploy, burst, calm"),
         (["--listen", "9744"], "not HOST:PORT"),
         (["--time-factor", "0"], "--time-factor"),
+        (["--switch", "republish=maybe"], "republish: Input should be 'works', 'refused' or 'nothing'"),
+        (["--switch", "n_flow_exit_reason=yes"], "n_flow_exit_reason"),
+        (["--switch", "nothing=works"], "nothing: Extra inputs"),
+        (["--switch", "republish"], "republish"),
     ],
 )
 def test_a_wrong_command_line_is_refused_with_a_reason(arguments: list[str], told: str) -> None:
@@ -76,4 +80,4 @@ def test_a_wrong_command_line_is_refused_with_a_reason(arguments: list[str], tol
 
 def test_help_names_scenarios_and_the_control_api() -> None:
     told = CliRunner().invoke(main, ["--help"]).output
-    assert all(word in told for word in ("bad-deploy", "/sim/requests", "/sim/faults", "simulated seconds"))
+    assert all(word in told for word in ("bad-deploy", "/sim/requests", "/sim/faults", "/sim/switches", "republish:"))

@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 from simulator.errors import ApiError
 from simulator.representation import flow_as_json, version_as_json
 from simulator.scenario import FlowSpec, VersionSpec
-from simulator.vocabulary import FlowEvent, Settings
-from simulator.world import World, build
+from simulator.vocabulary import FlowEvent, Settings, Switches
+from simulator.world import Fate, World, build
 
 START = 1_795_000_000.0
 FLOW = "flow-1"
@@ -26,9 +26,9 @@ SPEC = FlowSpec(
 )
 
 
-def a_world(factor: float = 1.0) -> World:
+def a_world(factor: float = 1.0, switches: Switches = Switches()) -> World:  # noqa: B008
     settings = Settings(publish_time=10, effect_delay=5)
-    return build([SPEC], settings, start=START, factor=factor, rng=random.Random(1))
+    return build([SPEC], settings, switches, start=START, factor=factor, rng=random.Random(1))
 
 
 def happens(world: World, at: float, **event: object) -> None:
@@ -161,3 +161,80 @@ def test_an_impossible_event_is_refused_and_changes_nothing(event: dict[str, obj
         happens(world, START, **event)
     assert list(world.flow(FLOW).versions) == ["12.0", "13.0"]
     assert world.flow(FLOW).live.label == "13.0"
+
+
+def test_a_switch_refuses_every_republish() -> None:
+    world = a_world(switches=Switches(republish="refused"))
+    with pytest.raises(ApiError) as refused:
+        world.publish(FLOW, "12.0", client="bridge", at=START)
+    assert refused.value.status == 400
+    assert world.flow(FLOW).operation is None
+
+
+@pytest.mark.parametrize(
+    ("switches", "fate", "status"),
+    [
+        pytest.param(Switches(republish="nothing"), None, "SUCCESS", id="the switch that lets a republish do nothing"),
+        pytest.param(Switches(), Fate.FAILS, "FAILURE", id="an operation that fails"),
+        pytest.param(Switches(republish="nothing"), Fate.FAILS, "FAILURE", id="a fault goes before a switch"),
+        pytest.param(Switches(), Fate.HANGS, "STARTED", id="an operation that hangs"),
+    ],
+)
+def test_a_publish_without_effect_changes_nothing_but_the_operation(
+    switches: Switches, fate: Fate | None, status: str
+) -> None:
+    world = a_world(switches=switches)
+    operation = world.publish(FLOW, "12.0", client="bridge", at=START, fate=fate)
+    assert operation.effect_at is None
+    assert shown(world, START + 1000) == "13.0"
+    told = flow_as_json(world.flow(FLOW), START + 1000)["currentOperation"]
+    assert (told["id"], told["actionStatus"], told["complete"]) == (operation.id, status, status != "STARTED")
+    assert ("errorCode" in told) == (status == "FAILURE")
+
+
+def test_a_hanging_operation_conflicts_with_the_next_publish() -> None:
+    world = a_world()
+    world.publish(FLOW, "12.0", client="bridge", at=START, fate=Fate.HANGS)
+    world.settle(START + 1000)
+    with pytest.raises(ApiError, match="operation is running"):
+        world.publish(FLOW, "12.0", client="bridge", at=START + 1000)
+
+
+def test_a_forgotten_publish_is_answered_even_for_a_version_that_does_not_exist() -> None:
+    world = a_world()
+    assert world.publish(FLOW, "99.0", client="bridge", at=START, fate=Fate.FORGOTTEN).effect_at is None
+    assert "currentOperation" not in flow_as_json(world.flow(FLOW), START + 1000)
+    assert world.next_due() is None
+
+
+def test_a_version_made_live_again_keeps_its_first_date_if_the_switch_says_so() -> None:
+    world = a_world(switches=Switches(date_published="stays"))
+    flow = world.flow(FLOW)
+    before = version_as_json(flow, flow.versions["12.0"], START)
+    world.publish(FLOW, "12.0", client="bridge", at=START)
+    world.settle(START + 10)
+    again = version_as_json(flow, flow.versions["12.0"], START + 15)
+    ended = version_as_json(flow, flow.versions["13.0"], START + 15)
+    assert again["datePublished"] == before["datePublished"]
+    assert "datePublishedEnd" not in again
+    assert ended["datePublishedEnd"] == "2026-11-18T11:06:50.000Z"
+
+
+def test_the_past_can_be_read_as_it_was() -> None:
+    world = a_world()
+    happens(world, START + 10, event="publish", version="14.0", error_ratio=0.4)
+    world.publish(FLOW, "13.0", client="bridge", at=START + 20)
+    world.settle(START + 30)
+    happens(world, START + 40, event="lock", by="ann")
+
+    def as_of(at: float) -> tuple[object, ...]:
+        flow = world.as_of(START + at).flow(FLOW)
+        told = flow_as_json(flow, START + at)
+        operation = told.get("currentOperation", {}).get("actionStatus")
+        return told["publishedVersion"]["id"], operation, "lockedUser" in told, "14.0" in flow.versions
+
+    assert as_of(9) == ("13.0", None, False, False)
+    assert as_of(19) == ("14.0", None, False, True)
+    assert as_of(29) == ("14.0", "STARTED", False, True)
+    assert as_of(39) == ("13.0", "SUCCESS", False, True)
+    assert as_of(40) == ("13.0", "SUCCESS", True, True)
