@@ -66,6 +66,8 @@ def main(organizations_file: Path, config_file: Path, check_config: bool, log_le
         click.echo(str(error), err=True)
         sys.exit(EXIT_UNUSABLE_CONFIGURATION)
     if check_config:
+        for warning in organizations.warnings():
+            click.echo(f"warning: {organizations_file}: {warning}", err=True)
         click.echo(_summary(organizations, config))
         return
     configure(log_level, "exporter", "genesys")

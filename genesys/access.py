@@ -10,6 +10,7 @@ import threading
 from dataclasses import replace
 
 from genesys.answers import Answer, unexpected
+from genesys.dialect import Observer
 from genesys.errors import NotAllowed, Refused, Throttled, Unavailable
 from genesys.http import Clock, Connection, Request, repeat
 
@@ -141,3 +142,19 @@ class Session:
     def _send(self, request: Request, token: str, deadline: float) -> object:
         within_s = remaining_s(self._clock, self._timeout_s, deadline)
         return self.connection.send(replace(request, authorization=f"Bearer {token}"), within_s=within_s)
+
+
+def open_session(
+    *,
+    login_url: str,
+    client_id: str,
+    client_secret: str,
+    timeout_s: float,
+    deadline_s: float,
+    observe: Observer | None = None,
+    connection: Connection | None = None,
+) -> Session:
+    """Calls to one organization as one OAuth client; nothing is sent before the first call."""
+    connection = connection or Connection(observe=observe)
+    access = Access(connection, login_url=login_url, client_id=client_id, client_secret=client_secret)
+    return Session(connection, access, timeout_s=timeout_s, deadline_s=deadline_s)

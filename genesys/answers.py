@@ -44,6 +44,23 @@ class Answer:
             raise unexpected(self._endpoint, f"{key} is not a count")
         return value
 
+    def number(self, key: str) -> float:
+        """A number that is not negative."""
+        value = self.optional_number(key)
+        if value is None:
+            raise unexpected(self._endpoint, f"{key} is missing")
+        return value
+
+    def optional_number(self, key: str) -> float | None:
+        value = self._fields.get(key)
+        if value is None:
+            return None
+        if is_count(value):
+            return float(value)
+        if not isinstance(value, float) or not 0 <= value < 2**53:  # 1e999 is JSON, and infinite
+            raise unexpected(self._endpoint, f"{key} is not a number")
+        return value
+
     def optional_object(self, key: str) -> "Answer | None":
         value = self._fields.get(key)
         return None if value is None else Answer(self._endpoint, value)

@@ -48,7 +48,7 @@ class Clock:
 class Request:
     """One request; `endpoint` is its template for metrics (`flows/{id}`), so that their number stays bounded."""
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "PATCH", "POST"]
     url: str
     endpoint: str
     params: Mapping[str, str | int] = field(default_factory=dict)

@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from genesys.access import open_session
 from genesys.dialect import GenesysCloud, Observer
-from genesys.platform import open_platform
-from genesys.settings import Seconds, Secret, Settings, TextOrSource, WholeSeconds
+from genesys.guide import Guide, NamedFlow, calls_per_poll
+from genesys.platform import Platform
+from genesys.settings import Seconds, Secret, Settings, Text, TextOrSource, WholeSeconds
 
 
 class Endpoints(NamedTuple):
@@ -118,6 +120,15 @@ class Analytics(Settings):
         return int((now - self.settle_s) // self.history_bucket_s) * self.history_bucket_s
 
 
+class GuideFlow(Settings):
+    """A flow, as nothing in the dialect `guide` tells it; `division` is an id or a name."""
+
+    id: Text
+    name: Text
+    type: Text
+    division: str = ""
+
+
 class Organization(Settings):
     """One organization: `name` is the label `org`."""
 
@@ -125,22 +136,35 @@ class Organization(Settings):
     region: Region | None = None
     api_url: BaseUrl | None = None
     login_url: BaseUrl | None = None
-    dialect: Literal["platform"] = "platform"
+    dialect: Literal["platform", "guide"] = "platform"
     credentials: Credentials
     timeout_s: Seconds = 10.0  # one call
     deadline_s: Seconds = 30.0  # one read with all its pages and repetitions; shorter than a poll
     analytics: Analytics = Analytics()
+    flows: tuple[GuideFlow, ...] = ()  # only `guide`, which cannot list them
 
     @model_validator(mode="after")
-    def _is_reachable(self) -> Self:
+    def _is_coherent(self) -> Self:
+        problems = []
         urls = (self.api_url is not None, self.login_url is not None)
         if (self.region is not None) == any(urls) or any(urls) != all(urls):
-            raise ValueError("give either region, or both api_url and login_url")
+            problems.append("give either region, or both api_url and login_url")
         if self.deadline_s < self.timeout_s:
-            raise ValueError(
-                f"deadline_s ({self.deadline_s:g}) must not be shorter than timeout_s ({self.timeout_s:g})"
-            )
+            problems.append(f"deadline_s ({self.deadline_s:g}) must not be shorter than timeout_s ({self.timeout_s:g})")
+        problems += self._problems_with_flows()
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
+
+    def _problems_with_flows(self) -> list[str]:
+        if self.dialect == "platform":
+            listed = "flows: belongs to dialect guide; remove it, because Genesys Cloud lists its flows itself"
+            return [listed] if self.flows else []
+        if not self.flows:
+            return ["flows: name every flow as {id, name, type, division}: dialect guide cannot list them"]
+        ids = [flow.id for flow in self.flows]
+        twice = sorted({flow_id for flow_id in ids if ids.count(flow_id) > 1})
+        return [f"flows: the id {', '.join(twice)} is given twice; ids must be unique"] if twice else []
 
     @property
     def endpoints(self) -> Endpoints:
@@ -162,15 +186,33 @@ class Organizations(Settings):
             raise ValueError(f"organizations: the name {', '.join(twice)} is given twice; names must be unique")
         return self
 
+    def warnings(self) -> list[str]:
+        """What can be used, but should be thought over; for `--check-config`."""
+        return [
+            f"organizations[{position}].dialect: no Genesys Cloud organization is known to answer the paths of dialect "
+            f"guide; use platform unless yours does. For {len(organization.flows)} flow(s) the exporter makes up to "
+            f"{calls_per_poll(len(organization.flows))} calls in each poll. Where versions have no dates, the receiver "
+            f"knows only what it has seen live: set timing.flows_s in receiver.yml to {organization.analytics.bucket_s}"
+            for position, organization in enumerate(self.organizations)
+            if organization.dialect == "guide"
+        ]
+
 
 def open_organization(settings: Organization, *, observe: Observer | None = None) -> GenesysCloud:
     """Connect to an organization in its dialect; nothing is sent before the first call. Close it when done."""
-    return open_platform(
-        api_url=settings.endpoints.api_url,
+    session = open_session(
         login_url=settings.endpoints.login_url,
         client_id=settings.credentials.client_id,
         client_secret=settings.credentials.client_secret.get_secret_value(),
         timeout_s=settings.timeout_s,
         deadline_s=settings.deadline_s,
         observe=observe,
+    )
+    if settings.dialect == "platform":
+        return Platform(session, api_url=settings.endpoints.api_url)
+    return Guide(
+        session,
+        api_url=settings.endpoints.api_url,
+        flows=[NamedFlow(flow.id, flow.name, flow.type, flow.division) for flow in settings.flows],
+        bucket_s=settings.analytics.bucket_s,
     )

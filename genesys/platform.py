@@ -7,14 +7,14 @@ look as documented is `Unavailable`, never a guess: half an answer is none.
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
-from genesys.access import Access, Session
+from genesys.access import Session
 from genesys.aggregates import Query, Row, iso
 from genesys.answers import Answer
-from genesys.dialect import Observer, RateLimit
+from genesys.dialect import RateLimit
 from genesys.errors import Refused
 from genesys.evidence import Evidence, Outcomes
 from genesys.flows import Flow, FlowVersion, Operation
-from genesys.http import Connection, Request
+from genesys.http import Request
 
 FLOWS_PAGE_SIZE = 500  # used in production by others; the API documents no limit
 VERSIONS_PAGE_SIZE = 100
@@ -25,23 +25,6 @@ ENDED = "tFlow"  # counted when it ends: only then its exit reason is known
 CONVERSATIONS = "nConversations"  # new, and not known everywhere yet
 OFFERED = "nOffered"  # the next best, known for long
 DEBUG_VERSION = "debug"  # test calls of the Architect editor
-
-
-def open_platform(
-    *,
-    api_url: str,
-    login_url: str,
-    client_id: str,
-    client_secret: str,
-    timeout_s: float,
-    deadline_s: float,
-    observe: Observer | None = None,
-    connection: Connection | None = None,
-) -> "Platform":
-    """One organization behind these URLs; nothing is sent before the first call."""
-    connection = connection or Connection(observe=observe)
-    access = Access(connection, login_url=login_url, client_id=client_id, client_secret=client_secret)
-    return Platform(Session(connection, access, timeout_s=timeout_s, deadline_s=deadline_s), api_url=api_url)
 
 
 class Platform:

@@ -40,6 +40,8 @@ def serve(organizations: Path, config: Path, check_config: bool, log_level: str)
     """
     settings, known = _load(organizations, config)
     if check_config:
+        for warning in known.warnings():
+            click.echo(f"warning: {organizations}: {warning}", err=True)
         click.echo(f"{organizations} and {config}: fine, {len(known.organizations)} organization(s)")
         return
     log.configure(log_level, "receiver", "genesys")

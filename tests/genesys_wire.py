@@ -7,9 +7,11 @@ from itertools import repeat
 
 import httpx
 
+from genesys.access import Session, open_session
 from genesys.dialect import Call
+from genesys.guide import Guide, NamedFlow
 from genesys.http import Clock, Connection
-from genesys.platform import Platform, open_platform
+from genesys.platform import Platform
 
 API_URL = "https://api.genesys.example"
 LOGIN_URL = "https://login.genesys.example"
@@ -74,9 +76,8 @@ class Wire:
             max_answer_bytes=max_answer_bytes,
         )
 
-    def platform(self, *, timeout_s: float = 10.0, deadline_s: float = 30.0) -> Platform:
-        return open_platform(
-            api_url=API_URL,
+    def session(self, *, timeout_s: float = 10.0, deadline_s: float = 30.0) -> Session:
+        return open_session(
             login_url=LOGIN_URL,
             client_id=CLIENT_ID,
             client_secret=SECRET,
@@ -84,6 +85,12 @@ class Wire:
             deadline_s=deadline_s,
             connection=self.connection(),
         )
+
+    def platform(self, *, timeout_s: float = 10.0, deadline_s: float = 30.0) -> Platform:
+        return Platform(self.session(timeout_s=timeout_s, deadline_s=deadline_s), api_url=API_URL)
+
+    def guide(self, *flows: NamedFlow, deadline_s: float = 30.0) -> Guide:
+        return Guide(self.session(deadline_s=deadline_s), api_url=API_URL, flows=flows, bucket_s=60)
 
     def bodies(self) -> list[object]:
         return [json.loads(request.content) for request in self.requests]

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from genesys.guide import Guide
 from genesys.organizations import REGIONS, Analytics, Organizations, open_organization
+from genesys.platform import Platform
 from genesys.settings import SettingsError, load
 
 FILES = Path(__file__).with_name("organizations_yml")
@@ -48,6 +50,19 @@ def test_every_key_can_be_given():
     assert simulated.endpoints == ("http://127.0.0.1:9744", "http://[::1]:9744")
 
 
+def test_an_organization_of_the_guide_names_its_flows_and_is_warned_of():
+    loaded = load(FILES / "guide.ok.yml", Organizations, environ=ENVIRON)
+    retail, guided = loaded.organizations
+    assert (retail.dialect, retail.flows) == ("platform", ())
+    assert [(flow.id, flow.name, flow.type, flow.division) for flow in guided.flows] == [
+        ("main", "Main IVR", "inboundcall", "Home"),
+        ("holidays", "Holidays", "inboundcall", ""),
+    ]
+    (warning,) = loaded.warnings()
+    assert warning.startswith("organizations[1].dialect: no Genesys Cloud organization is known to answer the paths")
+    assert "14 calls in each poll" in warning
+
+
 def test_a_secret_does_not_show():
     settings = organizations("everything.ok.yml")
     assert "secret-in" not in f"{settings} {settings!r} {[one.model_dump_json() for one in settings]}"
@@ -71,9 +86,11 @@ def test_the_newest_settled_bucket_has_ended_and_had_its_time_to_settle(settle_s
     assert analytics.history_end(at(now)) == at("14:00")
 
 
-def test_opening_an_organization_sends_nothing():
+@pytest.mark.parametrize(("position", "kind"), [(0, Platform), (1, Guide)])
+def test_opening_an_organization_sends_nothing(position, kind):
     calls = []
-    cloud = open_organization(organizations("minimal.ok.yml")[0], observe=calls.append)
+    cloud = open_organization(organizations("guide.ok.yml")[position], observe=calls.append)
+    assert isinstance(cloud, kind)
     assert cloud.rate_limit is None
     cloud.close()
     assert calls == []
