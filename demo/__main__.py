@@ -4,23 +4,31 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
 import click
 
+from demo.breaks import SCENARIOS, Break
+from demo.plots import PLOTS, Plot
 from demo.processes import ROOT, StackError
 from demo.stack import Stack, World
 from demo.story import ALERT, FLOW_ID, Line, Story
-from demo.verdict import Failed, check
+from demo.verdict import Failed, left_alone, rolled_back
 
 LAPSE = 10.0  # the usual time-lapse; buckets of six seconds are the shortest that scrapes still resolve
 PATIENCE_S = 40 * 60.0  # simulated seconds until the demo gives up
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--scenario", type=click.Choice(["bad-deploy", "rate-limited"]), default="bad-deploy", show_default=True)
+@click.option(
+    "--scenario", type=click.Choice(list(PLOTS)), help="What happens in the simulated world. [default: bad-deploy]"
+)
+@click.option(
+    "--break", "broken", type=click.Choice(Break, case_sensitive=False), help="Take one safety out: it must then fail."
+)
 @click.option("--real", is_flag=True, help="The shipped files unchanged, in real time: about fifteen minutes.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same callers.")
 @click.option(
@@ -29,17 +37,19 @@ PATIENCE_S = 40 * 60.0  # simulated seconds until the demo gives up
     default=ROOT / ".demo",
     help="Where logs and data go; emptied first. [default: .demo]",
 )
-def main(scenario: str, real: bool, seed: int, folder: Path) -> None:
+def main(scenario: str | None, broken: Break | None, real: bool, seed: int, folder: Path) -> None:
     """Show the bridge's main job from end to end, with real Prometheus and Alertmanager processes."""
     for ended_by in (signal.SIGINT, signal.SIGTERM):  # a shell in the background starts us with SIGINT ignored
         signal.signal(ended_by, _interrupt)
-    world = World(scenario=scenario, factor=1.0 if real else LAPSE, seed=seed)
+    plot = PLOTS[scenario or (SCENARIOS[broken] if broken else "bad-deploy")]
+    switches = {"republish": "nothing"} if broken is Break.READBACK else {}
+    factor = 1.0 if real else LAPSE
+    world = World(scenario=plot.scenario, factor=factor, seed=seed, switches=switches, broken=broken)
     shutil.rmtree(folder, ignore_errors=True)
     try:
         with Stack(folder.resolve(), world) as stack:
             _introduce(stack)
-            _tell(stack)
-            print(check(stack))
+            print(_play(stack, plot))
     except (Failed, StackError) as problem:
         print(f"demo: failed: {problem}\nThe logs of all processes are in {folder}/*.log")
         sys.exit(1)
@@ -68,17 +78,26 @@ def _introduce(stack: Stack) -> None:
     print(f"  rollbackctl   --url {stack.urls['receiver']} --token-file {stack.folder}/operator.secret status\n")
 
 
-def _tell(stack: Stack) -> None:
-    """Print what happens until the rollback has ended and the alert is over; raises Failed when it takes too long."""
+def _play(stack: Stack, plot: Plot) -> str:
+    """Tell what happens until the plot is over, and give the last line. Raises Failed."""
     story = Story(stack)
-    until = time.monotonic() + stack.seconds(PATIENCE_S)
-    while True:
+    if plot.prepare is not None:
+        plot.prepare(stack)
+    if plot.why_not is None:
+        _tell(stack, story, PATIENCE_S, _over)
+        if not _over(stack):
+            raise Failed(f"the rollback was not finished within {PATIENCE_S / 60:.0f} simulated minutes")
+        return rolled_back(stack)
+    _tell(stack, story, plot.watch_s, _wrote)
+    return left_alone(stack, plot.why_not)
+
+
+def _tell(stack: Stack, story: Story, simulated_s: float, over: Callable[[Stack], bool]) -> None:
+    """Print what happens until it is over, or the time is. Raises StackError if a program ends by itself."""
+    until = time.monotonic() + stack.seconds(simulated_s)
+    while not over(stack) and time.monotonic() < until:
         for line in story.news():
             _print(line)
-        if _over(stack):
-            break
-        if time.monotonic() > until:
-            raise Failed(f"the rollback was not finished within {PATIENCE_S / 60:.0f} simulated minutes")
         for name, process in stack.processes.items():
             if not process.running:
                 raise StackError(f"{name} ended by itself:\n{process.tail()}")
@@ -87,13 +106,20 @@ def _tell(stack: Stack) -> None:
         _print(line)
 
 
+def _wrote(stack: Stack) -> bool:
+    """Something was written where nothing may be: there is nothing to wait for any more."""
+    return bool(stack.publishes())
+
+
 def _over(stack: Stack) -> bool:
+    """Every rollback has ended and was told; the alert ends too, if one of them helped."""
     rollbacks = stack.api("GET", "rollbacks")["rollbacks"]
     if not rollbacks or any(one["ended_at"] is None for one in rollbacks):
         return False
     told = {one["rollback_id"] for one in stack.sink.received if one["incident_type"] != "AUTO_ROLLBACK_TRIGGERED"}
     firing = stack.prometheus(f'ALERTS{{alertname="{ALERT}",flow_id="{FLOW_ID}"}}')
-    return not firing and all(one["id"] in told for one in rollbacks)
+    helped = any(one["state"] == "succeeded" for one in rollbacks)
+    return all(one["id"] in told for one in rollbacks) and not (helped and firing)
 
 
 def _print(line: Line) -> None:

@@ -8,6 +8,7 @@ simulator. Nothing else differs from real time.
 
 import secrets
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +16,7 @@ from typing import Any, Self
 import httpx
 import yaml
 
+from demo.breaks import SECOND_RECEIVER, Break, break_files
 from demo.lapse import shorten_duration, shorten_file
 from demo.processes import ROOT, TOOLS, Process, free_port
 from demo.sink import Sink
@@ -40,6 +42,8 @@ class World:
     mode: str = "auto"
     receiver: dict[str, Any] = field(default_factory=dict)  # further keys of receiver.yml
     timing: dict[str, float] = field(default_factory=dict)
+    switches: Mapping[str, str] = field(default_factory=dict)  # of the simulator, for facts that are unproven
+    broken: Break | None = None
 
 
 class Stack:
@@ -49,7 +53,10 @@ class Stack:
         self.folder = folder
         self.world = world
         self.sink = Sink()
-        ports = {name: free_port() for name in ("simulator", "exporter", "prometheus", "alertmanager", "receiver")}
+        self._parts = ["simulator", "receiver", "alertmanager", "prometheus", "exporter"]
+        if world.broken is Break.LEASE:
+            self._parts.insert(1, "receiver-2")
+        ports = {name: free_port() for name in self._parts}
         self.urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         self._addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
         self.tokens = {"alertmanager": secrets.token_urlsafe(24), "operator": secrets.token_urlsafe(24)}
@@ -60,7 +67,7 @@ class Stack:
         self.sink.start()
         self._write_files()
         try:
-            for name in ("simulator", "receiver", "alertmanager", "prometheus", "exporter"):
+            for name in self._parts:
                 self.start(name)
         except BaseException:
             self.__exit__()
@@ -80,6 +87,7 @@ class Stack:
         ready = {
             "simulator": "/sim/state",
             "receiver": "/-/healthy",
+            "receiver-2": "/-/healthy",
             "alertmanager": "/-/ready",
             "prometheus": "/-/ready",
             "exporter": "/-/healthy",
@@ -113,10 +121,19 @@ class Stack:
         alerts: list[dict[str, Any]] = self._json("GET", f"{self.urls['alertmanager']}/api/v2/alerts")
         return alerts
 
+    def alertmanager(self, method: str, path: str, body: object = None) -> Any:
+        """Alertmanager's API v2."""
+        return self._json(method, f"{self.urls['alertmanager']}/api/v2/{path}", body)
+
+    def deliver(self, payload: object) -> Any:
+        """What Alertmanager would send to the receiver, sent by ourselves."""
+        headers = {"Authorization": f"Bearer {self.tokens['alertmanager']}"}
+        return self._json("POST", f"{self.urls['receiver']}/api/v1/alerts", payload, headers)
+
     def publishes(self) -> list[dict[str, Any]]:
         """Every publish that reached the simulated Genesys Cloud over its API, oldest first."""
         log: list[dict[str, Any]] = self.sim("GET", "requests")
-        return [one for one in log if one["path"] == "/api/v2/flows/actions/publish"]
+        return [one for one in log if one.get("publish")]
 
     @staticmethod
     def _json(method: str, url: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
@@ -129,13 +146,19 @@ class Stack:
     def _write_files(self) -> None:
         self._write("organizations.yml", self._organizations())
         self._write("exporter.yml", self._exporter())
-        self._write("receiver.yml", self._receiver())
+        receiver = self._receiver()
+        self._write("receiver.yml", receiver)
+        if self.world.broken is Break.LEASE:
+            alone = {"listen": self._addresses["receiver-2"], "database_url": f"sqlite:///{self.folder / 'second.db'}"}
+            self._write("receiver-2.yml", receiver | alone)
         (self.folder / TOKEN_FILE).write_text(self.tokens["alertmanager"], encoding="utf-8")
         for name in ("rollback.rules.yml", "health.rules.yml", "prometheus.yml", "alertmanager.yml"):
             if self.world.factor == 1:
                 (self.folder / name).write_bytes((RULES / name).read_bytes())
             else:
                 shorten_file(RULES / name, self.folder / name, self.world.factor)
+        if self.world.broken is not None:
+            break_files(self.folder, self.world.broken)
         self._move_to_our_ports("prometheus.yml")
         self._move_to_our_ports("alertmanager.yml")
 
@@ -145,6 +168,7 @@ class Stack:
         shipped = {"exporter": 9742, "receiver": 9743, "prometheus": 9090, "alertmanager": 9093}
         for part, port in shipped.items():
             text = text.replace(f"127.0.0.1:{port}", self._addresses[part])
+        text = text.replace(SECOND_RECEIVER, self._addresses.get("receiver-2", SECOND_RECEIVER))
         path.write_text(text, encoding="utf-8")
 
     def _write(self, name: str, content: object) -> None:
@@ -205,15 +229,19 @@ class Stack:
             return shorten_duration(duration, self.world.factor)
 
         world = self.world
+        patched = world.broken in (Break.READBACK, Break.EVIDENCE)
+        receiver = ("demo.broken_receiver", str(world.broken)) if patched else ("receiver.cli",)
         files = ["--organizations", "organizations.yml", "--config"]
         commands = {
             "simulator": ours(
                 "simulator.cli",
                 *("--scenario", world.scenario, "--listen", self._addresses["simulator"]),
                 *("--time-factor", str(world.factor), "--seed", str(world.seed)),
+                *(f"--switch={name}={value}" for name, value in world.switches.items()),
             ),
             "exporter": ours("exporter.cli", *files, "exporter.yml"),
-            "receiver": ours("receiver.cli", "serve", *files, "receiver.yml"),
+            "receiver": ours(*receiver, "serve", *files, "receiver.yml"),
+            "receiver-2": ours("receiver.cli", "serve", *files, "receiver-2.yml"),
             "prometheus": [
                 str(TOOLS / "prometheus"),
                 f"--config.file={self.folder / 'prometheus.yml'}",
