@@ -67,6 +67,8 @@ class Exporter:
     frozen_from: float = math.inf  # the poll loop hangs from here on; the last page is served for ever
     settle_s: int = 60
     sees: Sequence[Flow] | None = None  # other answers or another configuration than the test's flows
+    spoilt: Mapping[str, float] = field(default_factory=dict)  # metric → what it shows instead of its values
+    target_org: str | None = None  # a target label `org`, without honor_labels: ours becomes `exported_org`
 
     def page(self, flows: Sequence[Flow], at: float) -> dict[str, float]:
         """Series and values that a scrape gets."""
@@ -81,7 +83,16 @@ class Exporter:
             samples[f"genesys_up{{{organization}}}"] = float(newest == last_try)
             if last_try - newest < STALE_AFTER_S:
                 samples |= self._flow_samples(flow, organization, newest)
-        return samples
+        return {self._stored(series): self._shown(series, value) for series, value in samples.items()}
+
+    def _stored(self, series: str) -> str:
+        if self.target_org is None:
+            return series
+        labels = series.replace(',org="', ',exported_org="').removesuffix("}")
+        return f'{labels},org="{self.target_org}"}}'
+
+    def _shown(self, series: str, value: float) -> float:
+        return self.spoilt.get(series.partition("{")[0], value)
 
     def _last_try(self, at: float) -> int:
         until = min(at - POLL_DURATION_S, self.frozen_from)

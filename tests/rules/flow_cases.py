@@ -4,8 +4,8 @@ A case says in minutes when the alert fires; at every other evaluation it must b
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class Case:
     exporters: Sequence[Exporter] = (Exporter(),)
     minutes: int = 30
     sent: Sequence[Notification] = ()
+    external_labels: Mapping[str, str] = field(default_factory=dict)  # of the Prometheus that evaluates
 
     def document(self) -> dict[str, Any]:
         """The case as a file for `promtool test rules`."""
@@ -68,6 +69,7 @@ class Case:
                 {
                     "name": self.name,
                     "interval": f"{SCRAPE_S}s",
+                    "external_labels": dict(self.external_labels),
                     "input_series": input_series(self.exporters, self.flows, until_s=self.minutes * 60),
                     "promql_expr_test": list(self._timeline()),
                     "alert_rule_test": self._notifications(),
@@ -239,6 +241,34 @@ _DEPLOYMENTS = (
     ),
 )
 
+_LIVE_VERSION_CHANGED = (
+    Case(
+        "the live version changes while its alert is pending: neither it nor its successor is accused",
+        [
+            Flow(
+                {LONG_AGO: "13.0", PUBLISH_S: "14.0", 840.0: "15.0"},
+                steadily({"13.0": GOOD, "14.0": BAD, "15.0": GOOD}),
+            )
+        ],
+    ),
+    Case(
+        "the live version changes to one that fails too: its three minutes begin anew",
+        [Flow({LONG_AGO: "13.0", PUBLISH_S: "14.0", 840.0: "15.0"}, steadily({"14.0": BAD, "15.0": BAD}))],
+        [Firing(21.5, version="15.0")],
+    ),
+    Case(
+        "the live version changes while it is accused, and calls that it still has go on failing",
+        [
+            Flow(
+                {LONG_AGO: "13.0", PUBLISH_S: "14.0", ROLLBACK_S: "15.0"},
+                steadily({"13.0": GOOD, "14.0": BAD, "15.0": GOOD}),
+                draining=lambda version, start: BAD if version == "14.0" and start >= ROLLBACK_S else NONE,
+            )
+        ],
+        [Firing(FIRES, 22.5)],
+    ),
+)
+
 _MISSING_DATA = (
     Case(
         "a missed scrape while pending changes nothing",
@@ -316,6 +346,15 @@ _CHANCE = (
         minutes=40,
     ),
     Case("4.9 % is within the threshold", [deployed(good=1000, bad=49)]),
+    Case(
+        "4.9 % and 5.1 % in turn for ten minutes",
+        [
+            deployed(
+                calls=lambda version, start: calls(1000, 10 if not 720 <= start < 1320 else 49 if start % 120 else 51)
+            )
+        ],
+        minutes=40,
+    ),
     Case("5.1 % is above the threshold", [deployed(good=1000, bad=51)], [Firing(FIRES)]),
     Case("6 % after 1 %, the guide's example", [deployed(good=200, bad=12)], [Firing(FIRES)]),
     Case("6 % after 1 % takes one minute more at a quarter of the calls", [deployed(good=50, bad=3)], [Firing(18.5)]),
@@ -393,6 +432,54 @@ _TWO_EXPORTERS = (
     ),
 )
 
+_MIXED = (
+    Case(
+        "an exporter that polls late and one that is frozen on bad minutes that healed: never",
+        [burst(50, 3)],
+        exporters=[Exporter("late", poll_second=45), Exporter("frozen", frozen_from=9 * MINUTE_S)],
+    ),
+    *(
+        Case(
+            f"two Prometheus servers, each with its label replica, send the same alert: {replica}",
+            [deployed()],
+            [Firing(FIRES)],
+            sent=[BAD_DEPLOY],
+            external_labels={"replica": replica},
+        )
+        for replica in ("a", "b")
+    ),
+    Case(
+        "a target label org that replaces ours: nothing is judged",
+        [deployed(org="retail")],
+        exporters=[Exporter(target_org="production")],
+    ),
+    Case(
+        "a target label org with the name of another organization: that one is not accused",
+        [deployed(org="bank"), deployed(org="retail", bad=0)],
+        exporters=[Exporter(target_org="retail")],
+    ),
+)
+
+_NO_NUMBERS = tuple(
+    Case(f"{metric} is {value}: never", [deployed()], exporters=[Exporter(spoilt={metric: value})])
+    for metric in (
+        "genesys_flow_errors",
+        "genesys_flow_volume",
+        "genesys_flow_threshold_ratio",
+        "genesys_flow_breach_minutes",
+        "genesys_data_end_timestamp_seconds",
+        "genesys_flow_live_since_timestamp_seconds",
+    )
+    for value in (math.nan, math.inf, -math.inf)
+) + tuple(
+    Case(
+        f"genesys_flow_baseline_ratio is {value}: as if nothing were known of the flow",
+        [deployed(good=200, bad=12)],
+        exporters=[Exporter(spoilt={"genesys_flow_baseline_ratio": value})],
+    )
+    for value in (math.nan, math.inf, -math.inf)
+)
+
 _PAGES = (
     Case(
         "a signal that does not act pages",
@@ -408,4 +495,14 @@ _PAGES = (
     ),
 )
 
-CASES = (*_DEPLOYMENTS, *_MISSING_DATA, *_SETTLE, *_CHANCE, *_TWO_EXPORTERS, *_PAGES)
+CASES = (
+    *_DEPLOYMENTS,
+    *_LIVE_VERSION_CHANGED,
+    *_MISSING_DATA,
+    *_SETTLE,
+    *_CHANCE,
+    *_TWO_EXPORTERS,
+    *_MIXED,
+    *_NO_NUMBERS,
+    *_PAGES,
+)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
+from receiver.config import ReceiverSettings
 from tests.rules.conftest import ROOT, Run
 
 FILE = ROOT / "alert_rules" / "alertmanager.yml"
@@ -32,6 +33,17 @@ def test_it_is_valid(amtool: Run) -> None:
             "people",
             id="a signal that does not act goes to people",
         ),
+        pytest.param(
+            ("alertname=GenesysWatchdog", "genesys_action=watchdog", "genesys_contract=1", "severity=info"),
+            "rollback-receiver",
+            id="the watchdog goes to the receiver only",
+        ),
+        pytest.param(
+            ("alertname=GenesysFlowFailingUndecided", "severity=critical", "org=retail", "flow_id=f1"),
+            "people",
+            id="the backstop goes to people",
+        ),
+        pytest.param(("alertname=GenesysAlertPathSilent", "severity=critical"), "people", id="so does a silent path"),
         pytest.param(("alertname=GenesysReceiverDown", "severity=critical"), "people", id="health goes to people"),
         pytest.param(("alertname=GenesysMaintenance", "severity=info"), "nobody", id="maintenance only inhibits"),
         pytest.param(("alertname=GenesysOrgMaintenance", "severity=info"), "nobody", id="so does an organization's"),
@@ -47,6 +59,13 @@ def test_the_rollback_route_waits_for_nothing_and_groups_by_what_can_be_rolled_b
     assert route["group_by"] == ["org", "flow_id", "flow_version"]
     assert (route["group_wait"], route["group_interval"], route["repeat_interval"]) == ("0s", "1m", "5m")
     assert not route.get("continue", False)
+
+
+def test_the_watchdog_is_repeated_often_enough_to_be_missed() -> None:
+    (route,) = [route for route in _configuration()["route"]["routes"] if "watchdog" in route["matchers"][0]]
+    assert route["matchers"] == ['genesys_action="watchdog"']
+    assert (route["group_wait"], route["group_interval"], route["repeat_interval"]) == ("0s", "1m", "50s")
+    assert ReceiverSettings.model_fields["timing"].default.watchdog_silent_s > 5 * 60
 
 
 def test_flow_and_organization_windows_inhibit_by_different_names() -> None:
