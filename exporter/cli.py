@@ -19,8 +19,10 @@ from exporter.poller import Poller
 from exporter.process import ProcessMetrics
 from exporter.reader import OrganizationReader
 from exporter.web import Server, application, bind
+from genesys.flows import Flow
 from genesys.log import LEVELS, configure, event
 from genesys.organizations import Organization, Organizations, open_organization
+from genesys.resolve import resolve as resolve_flows
 from genesys.settings import SettingsError, SettingsT, load
 
 log = logging.getLogger(__name__)
@@ -47,8 +49,9 @@ EXISTING_FILE = click.Path(dir_okay=False, path_type=Path)
     help="exporter.yml: where to listen, how often to poll, which threshold applies to which flow.",
 )
 @click.option("--check-config", is_flag=True, help="Only check both files: exit 0, or 2 and everything that is wrong.")
+@click.option("--resolve", is_flag=True, help="With --check-config: also list every live flow with what applies to it.")
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
-def main(organizations_file: Path, config_file: Path, check_config: bool, log_level: str) -> None:
+def main(organizations_file: Path, config_file: Path, check_config: bool, resolve: bool, log_level: str) -> None:
     """Publish each Genesys Cloud flow's errors and volume to Prometheus.
 
     Polls every organization once a minute in the background and serves the last
@@ -59,7 +62,11 @@ def main(organizations_file: Path, config_file: Path, check_config: bool, log_le
       genesys-exporter --organizations organizations.yml --config exporter.yml --check-config
       genesys-exporter --organizations organizations.yml --config exporter.yml
       curl http://127.0.0.1:9742/metrics
+
+    --check-config --resolve asks Genesys Cloud, and exits with 1 if an organization cannot be read.
     """
+    if resolve and not check_config:
+        raise click.UsageError("--resolve needs --check-config")
     try:
         organizations, config = _load(organizations_file, config_file)
     except SettingsError as error:
@@ -69,6 +76,8 @@ def main(organizations_file: Path, config_file: Path, check_config: bool, log_le
         for warning in organizations.warnings():
             click.echo(f"warning: {organizations_file}: {warning}", err=True)
         click.echo(_summary(organizations, config))
+        if resolve:
+            _resolve(organizations, config)
         return
     configure(log_level, "exporter", "genesys")
     run(organizations, config)
@@ -98,6 +107,20 @@ def _summary(organizations: Organizations, config: ExporterConfig) -> str:
         f"configuration is fine: organizations {names}; {len(config.flows)} flow selectors; "
         f"polls every {config.poll_interval_s:g} s; listens on {config.listen}"
     )
+
+
+def _resolve(organizations: Organizations, config: ExporterConfig) -> None:
+    """Print what applies to each live flow; exit 1 if an organization cannot be read."""
+
+    def applies(flow: Flow) -> tuple[str, ...]:
+        policy = config.policy_for(flow)
+        return f"{policy.threshold_ratio:g}", ", ".join(sorted(policy.act_on)), policy.owner
+
+    table, problems = resolve_flows(organizations.organizations, ("THRESHOLD", "ACTS ON", "OWNER"), applies)
+    click.echo(table)
+    if problems:
+        click.echo("\n".join(problems), err=True)
+        sys.exit(1)
 
 
 def run(organizations: Organizations, config: ExporterConfig) -> None:

@@ -1,18 +1,35 @@
-"""What Alertmanager says about the open alerts: silenced, inhibited, by whom and until when.
+"""What Alertmanager lists: which alerts fire, and what silences or inhibits them, by whom and until when.
 
 Facts: Alertmanager API v2, `GET /api/v2/alerts` lists silenced and inhibited alerts too, with
 `status.silencedBy` and `status.inhibitedBy`; `GET /api/v2/silence/{id}` has author and end.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from receiver.outbound import OutboundError
-from receiver.payload import ACTION
+from receiver.payload import ACTION, WATCHDOG, Alert, PayloadError, parse_listed
 from receiver.situation import Suppression
 
-_OURS = {"filter": f'genesys_action="{ACTION}"'}  # by what makes an alert ours, whatever a rule file calls it
+# By what makes an alert ours, whatever a rule file calls it; and the one that always fires.
+_OURS = {"filter": f'genesys_action=~"{ACTION}|{WATCHDOG}"'}
 _INHIBITING = {"filter": 'alertname=~"Genesys.*"'}  # as the shipped rules call what inhibits
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The rollback alerts that any peer listed at `at` (Unix seconds), by fingerprint.
+
+    `whole`: every configured peer answered, and each lists the watchdog. Only
+    then does an alert that is missing say anything: a peer that was restarted
+    knows nothing, until Prometheus has sent it everything again.
+    """
+
+    at: float
+    fingerprints: frozenset[str]
+    alerts: tuple[Alert, ...]  # one for each fingerprint, but for those that cannot be stored
+    whole: bool
 
 
 class JsonReader(Protocol):
@@ -29,50 +46,60 @@ class Alertmanagers:
         self._urls = tuple(url.rstrip("/") for url in urls)
         self._http = http
         self._max_age_s = max_age_s
-        self._known: dict[str, Suppression] | None = None
-        self._read_at = 0.0
+        self._known: dict[str, Suppression] = {}
+        self._newest: Listing | None = None
 
     @property
     def configured(self) -> bool:
         return bool(self._urls)
 
+    @property
+    def newest(self) -> Listing | None:
+        """What was listed when a peer last answered; None before the first answer."""
+        return self._newest
+
     def refresh(self, now: float) -> OutboundError | None:
         """Ask every peer; gives the error if none of them answered."""
         known: dict[str, Suppression] = {}
+        listed: dict[str, list[Any]] = {}
         problem: OutboundError | None = None
-        answered = False
         for url in self._urls:
             try:
-                for fingerprint, found in self._read(url).items():
-                    before = known.get(fingerprint, Suppression())
-                    known[fingerprint] = Suppression(
-                        before.silenced_by + found.silenced_by, before.inhibited_by + found.inhibited_by
-                    )
-                answered = True
+                entries, suppressions = self._read(url)
             except OutboundError as failure:
                 problem = failure
-        if answered:
-            self._known, self._read_at = known, now
+                continue
+            listed[url] = entries
+            for fingerprint, found in suppressions.items():
+                before = known.get(fingerprint, Suppression())
+                known[fingerprint] = Suppression(
+                    before.silenced_by + found.silenced_by, before.inhibited_by + found.inhibited_by
+                )
+        if listed:
+            whole = problem is None and all(map(_has_watchdog, listed.values()))
+            self._known = known
+            self._newest = Listing(now, frozenset(known), _alerts(listed.values()), whole)
             return None
         return problem
 
     def suppression(self, fingerprint: str, now: float) -> Suppression | None:
         """What suppresses one alert; None when the newest answer is too old to be believed."""
-        if self._known is None or now - self._read_at > self._max_age_s:
+        if self._newest is None or now - self._newest.at > self._max_age_s:
             return None
         return self._known.get(fingerprint, Suppression())
 
-    def _read(self, url: str) -> dict[str, Suppression]:
-        alerts = self._http.get_json(f"{url}/api/v2/alerts", _OURS)
+    def _read(self, url: str) -> tuple[list[Any], dict[str, Suppression]]:
+        """A peer's entries, and what suppresses its rollback alerts."""
+        entries = self._http.get_json(f"{url}/api/v2/alerts", _OURS)
         try:
-            states = {alert["fingerprint"]: alert["status"] for alert in alerts}
+            states = {entry["fingerprint"]: entry["status"] for entry in entries if not _is_watchdog(entry)}
             silences = {silence for state in states.values() for silence in state["silencedBy"]}
             inhibitions = {by for state in states.values() for by in state["inhibitedBy"]}
-        except (KeyError, TypeError) as problem:
+        except (AttributeError, KeyError, TypeError) as problem:
             raise OutboundError(f"{url} answered alerts without {problem}") from problem
         described = {silence: self._silence(url, silence) for silence in silences}
         names = self._names(url) if inhibitions else {}
-        return {
+        return entries, {
             fingerprint: Suppression(
                 tuple(described[silence] for silence in state["silencedBy"]),
                 tuple(names.get(by, f"alert {by}") for by in state["inhibitedBy"]),
@@ -95,3 +122,25 @@ class Alertmanagers:
             return {alert["fingerprint"]: alert["labels"]["alertname"] for alert in alerts}
         except (OutboundError, KeyError, TypeError):
             return {}
+
+
+def _is_watchdog(entry: Any) -> bool:
+    return bool(entry["labels"].get("genesys_action") == WATCHDOG)
+
+
+def _has_watchdog(entries: Iterable[Any]) -> bool:
+    return any(map(_is_watchdog, entries))
+
+
+def _alerts(listed: Iterable[Iterable[Any]]) -> tuple[Alert, ...]:
+    """The earliest firing of each alert, whichever peer lists it; what cannot be stored is left out."""
+    found: dict[str, Alert] = {}
+    for entry in (entry for entries in listed for entry in entries if not _is_watchdog(entry)):
+        try:
+            alert = parse_listed(entry)
+        except PayloadError:
+            continue  # the webhook refuses it with a reason
+        known = found.get(alert.fingerprint)
+        if known is None or alert.starts_at < known.starts_at:
+            found[alert.fingerprint] = alert
+    return tuple(found.values())

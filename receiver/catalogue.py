@@ -26,7 +26,8 @@ ALERTS_RECEIVED = Metric(
     "genesys_rollback_alerts_received_total",
     "counter",
     ("outcome",),
-    f"Alerts that were stored or known already, and requests that were rejected (the other outcomes). {_SUM}",
+    "Alerts that were stored, were known already, came from Alertmanager's list instead of a webhook (reconciled), or "
+    f"only show that the way is open (watchdog); and requests that were rejected (the other outcomes). {_SUM}",
 )
 DECISIONS = Metric(
     "genesys_rollback_decisions_total",
@@ -134,6 +135,19 @@ ATTEMPT_STATE = Metric(
     ("org", "flow_id", "state"),
     f"1 for the state of the flow's newest rollback, 0 for every other state. Observed ones are left out. {_MAX}",
 )
+ARMED = Metric(
+    "genesys_rollback_armed",
+    "gauge",
+    ("org", "flow_id"),
+    "1 if the live flow would be rolled back, were it accused; 0 if its mode is auto and it would not: paused, held, "
+    f"in a window, deactivated, or Genesys Cloud could not be read lately. Absent in any other mode. {_MAX}",
+)
+WATCHDOG_TIMESTAMP = Metric(
+    "genesys_rollback_watchdog_timestamp_seconds",
+    "gauge",
+    (),
+    f"Unix time at which the alert that always fires last arrived, at any receiver; absent before the first. {_MAX}",
+)
 STORE_UP = Metric(
     "genesys_rollback_store_up",
     "gauge",
@@ -165,6 +179,8 @@ SHARED_METRICS = (
     OUTBOX_OLDEST_AGE,
     LAST_DECISION,
     ATTEMPT_STATE,
+    ARMED,
+    WATCHDOG_TIMESTAMP,
 )
 """What is read from the database; absent without it."""
 

@@ -8,9 +8,12 @@ import click
 from gunicorn.app.base import BaseApplication
 
 from genesys import log
+from genesys.flows import Flow
 from genesys.organizations import Organizations
+from genesys.resolve import resolve as resolve_flows
 from genesys.settings import SettingsError, load
 from receiver.config import ReceiverSettings
+from receiver.gather import apply_policy
 from receiver.process import Process
 from receiver.store.database import SchemaMismatch, Store, StoreUnavailable
 
@@ -29,20 +32,28 @@ def main() -> None:
 @click.option("--organizations", type=_path, required=True, help="Which Genesys Cloud organizations there are.")
 @click.option("--config", type=_path, required=True, help="What the receiver may do, for which flows.")
 @click.option("--check-config", is_flag=True, help="Only check both files: exit 0, or 2 with every problem.")
+@click.option("--resolve", is_flag=True, help="With --check-config: also list every live flow with what applies to it.")
 @click.option("--log-level", type=click.Choice(log.LEVELS), default="info", show_default=True)
-def serve(organizations: Path, config: Path, check_config: bool, log_level: str) -> None:
+def serve(organizations: Path, config: Path, check_config: bool, resolve: bool, log_level: str) -> None:
     """Serve the webhook and the API, and work on open alerts.
 
     Example: rollback-receiver serve --organizations organizations.yml --config receiver.yml
 
     The database is brought to this release's schema first. SIGTERM ends the
     receiver; a rollback under way is taken up by the next one.
+
+    --check-config --resolve asks Genesys Cloud and exits with 1 if an
+    organization cannot be read. It writes nothing anywhere.
     """
+    if resolve and not check_config:
+        raise click.UsageError("--resolve needs --check-config")
     settings, known = _load(organizations, config)
     if check_config:
         for warning in known.warnings():
             click.echo(f"warning: {organizations}: {warning}", err=True)
         click.echo(f"{organizations} and {config}: fine, {len(known.organizations)} organization(s)")
+        if resolve:
+            _resolve(settings, known)
         return
     log.configure(log_level, "receiver", "genesys")
     _migrate(settings)
@@ -62,6 +73,20 @@ def _load(organizations: Path, config: Path) -> tuple[ReceiverSettings, Organiza
         click.echo("\n".join(problems), err=True)
         sys.exit(2)
     return loaded[0], loaded[1]
+
+
+def _resolve(settings: ReceiverSettings, known: Organizations) -> None:
+    """Print what applies to each live flow; exit 1 if an organization cannot be read."""
+
+    def applies(flow: Flow) -> tuple[str, ...]:
+        applied = apply_policy(settings, flow)
+        return f"{applied.mode.value}{applied.note}", f"{applied.policy.threshold_ratio:g}", applied.policy.owner
+
+    table, problems = resolve_flows(known.organizations, ("MODE", "THRESHOLD", "OWNER"), applies)
+    click.echo(table)
+    if problems:
+        click.echo("\n".join(problems), err=True)
+        sys.exit(1)
 
 
 def _migrate(settings: ReceiverSettings) -> None:

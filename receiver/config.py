@@ -18,7 +18,7 @@ class Role(StrEnum):
 
     ALERTMANAGER = "alertmanager"  # deliver alerts, nothing else
     VIEWER = "viewer"  # read
-    OPERATOR = "operator"  # read, pause, open and close windows
+    OPERATOR = "operator"  # read, pause, hold, open and close windows, lift quarantines
 
 
 class Scope(StrEnum):
@@ -100,7 +100,18 @@ class Timing(Settings):
     lockout_s: Seconds = 900.0
     evidence_max_age_s: Seconds = 300.0
     alertmanager_max_age_s: Seconds = 60.0
+    reconcile_s: Seconds = 15.0  # between two looks at Alertmanager's list; the webhook of an alert may take as long
+    # An alert that nobody has listed or delivered for so long is over: twice the shipped repeat_interval, and longer
+    # than the 4 min for which Alertmanager keeps what Prometheus has stopped sending.
+    unlisted_s: Seconds = 600.0
+    watchdog_silent_s: Seconds = 600.0  # the watchdog comes every minute or two
+    flows_s: Seconds = 600.0  # between two listings of all flows, for `GET /flows` and genesys_rollback_armed
     target_min_live_s: Seconds = 86400.0
+    probation_busy_s: Seconds = 7200.0  # of traffic, within its threshold, with 500 ended conversations
+    probation_quiet_s: Seconds = 14400.0  # the same with 50
+    probation_max_s: Seconds = 1209600.0  # what has been live for so long has left probation whatever it did
+    deployment_s: Seconds = 600.0  # between two publications of the same client that are one deployment
+    budget_s: Seconds = 86400.0  # in which budget_per_flow and budget_per_org count
     call_timeout_s: Seconds = 5.0  # to Alertmanager and the sinks
     retry_s: Seconds = 10.0  # after a read of Genesys Cloud that failed, or a publish that met a busy flow
     outbox_retry_s: Seconds = 5.0  # first pause after a failed delivery; doubles up to outbox_retry_max_s
@@ -118,6 +129,10 @@ class ReceiverSettings(Settings):
     webhooks: tuple[Webhook, ...] = ()
     lease_scope: Scope = Scope.ORG
     lockout_scope: Scope = Scope.ORG
+    budget_per_flow: Annotated[Count, Field(ge=1)] = 2  # rollbacks that started and were not provably refused
+    budget_per_org: Annotated[Count, Field(ge=1)] = 6
+    common_cause_ratio: Ratio = 0.3  # of the flows with traffic; from there on it is not the deployment
+    common_cause_min_flows: Annotated[Count, Field(ge=2)] = 4  # with traffic; among fewer a share says nothing
     verify_min_conversations: Annotated[Count, Field(ge=1)] = 20
     max_body_bytes: Annotated[Count, Field(ge=1024)] = 8 * 1024 * 1024  # ten thousand alerts with their annotations
     timing: Timing = Timing()

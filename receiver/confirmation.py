@@ -4,8 +4,8 @@ from genesys.flows import Flow, Readback, read_back
 from receiver.ending import end
 from receiver.metrics import Step
 from receiver.reader import Read
-from receiver.store import leases, rollbacks
-from receiver.store.database import Transaction
+from receiver.store import leases, quarantines, rollbacks
+from receiver.store.database import Transaction, after_commit
 from receiver.store.leases import Lease
 from receiver.store.rollbacks import Permit, Rollback, State
 from receiver.tools import Tools
@@ -98,5 +98,6 @@ def conclude(tx: Transaction, tools: Tools, rollback: Rollback, seen: Readback, 
     else:
         tools.reader.forget()  # what was kept was read before the publish
         verifying = rollbacks.change(tx, rollback, state=State.VERIFYING.value, confirmed_at=now, not_before=now)
+        quarantines.put(tx, verifying, now=now)
         rollbacks.add_step(tx, verifying, "confirmed", at=now, detail={"live": rollback.target_version})
-        tools.metrics.step(Step.CONFIRM, now - (rollback.started_at or now))
+        after_commit(tx, lambda: tools.metrics.step(Step.CONFIRM, now - (rollback.started_at or now)))

@@ -1,16 +1,36 @@
-"""How a rollback ends: recorded, counted and told, whatever the end."""
+"""How a rollback ends: recorded, counted and told, whatever the end; what it leaves behind for the next decisions."""
 
 from receiver.notify.events import put_end
-from receiver.store import rollbacks
-from receiver.store.database import Transaction
+from receiver.store import controls, quarantines, rollbacks
+from receiver.store.database import Transaction, after_commit
 from receiver.store.rollbacks import Rollback, State
 from receiver.tools import Tools
 
 
 def end(tx: Transaction, tools: Tools, rollback: Rollback, state: State, reason: str, now: float) -> None:
-    """Reach an end: recorded, counted, and told."""
+    """Reach an end: recorded, counted, and told.
+
+    If a publish was sent, the accused version is quarantined from now on; a flow
+    that no earlier version helps, or whose rollbacks fail repeatedly, is held.
+    """
     ended = rollbacks.change(tx, rollback, state=state.value, reason=reason, ended_at=now)
     rollbacks.add_step(tx, ended, state.value, at=now, detail={"reason": reason})
-    tools.metrics.ended(state, now - ended.created_at)
+    if ended.wrote:
+        quarantines.put(tx, ended, now=now)
+    why = _reason_to_hold(tx, ended, since=now - tools.timing.budget_s)
+    if why:
+        controls.hold(tx, ended.org, [ended.object_id], owner=controls.BRIDGE, reason=why, by=tools.receiver, now=now)
+    after_commit(tx, lambda: tools.metrics.ended(state, now - ended.created_at))
     if ended.started_at is not None:  # before the first permit nobody was told of it
         put_end(tx, tools.telling, ended, now=now)
+
+
+def _reason_to_hold(tx: Transaction, ended: Rollback, *, since: float) -> str:
+    """Why people have to look at the flow before the bridge touches it again; empty if they need not."""
+    if ended.state is State.INEFFECTIVE:
+        return f"rollback {ended.id} was ineffective: version {ended.target_version} fails too"
+    started = rollbacks.started_since(tx, ended.org, ended.object_id, since=since, shadow=False)
+    failed = [one.id for one in started if one.state is State.FAILED and one.wrote]
+    if ended.state is State.FAILED and ended.wrote and len(failed) > 1:
+        return f"{len(failed)} rollbacks failed after their write: {', '.join(sorted(failed))}"
+    return ""

@@ -1,17 +1,27 @@
 """Puts a situation together: an alert, what Genesys Cloud says (`Reading`), and what the store remembers."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from genesys.evidence import Evidence, Signal, Tally, total
 from genesys.excess import find_excess, threshold_for
 from genesys.flows import Flow
 from genesys.history import baseline_ratio
 from genesys.selectors import first_match
+from receiver.common_cause import (
+    CommonCause,
+    CommonCauseLimits,
+    find_common_cause,
+    others_started_until,
+    survey,
+)
 from receiver.config import FlowPolicy, ReceiverSettings, Scope
 from receiver.payload import ACTION, REQUIRED_LABELS
-from receiver.reader import Reading
+from receiver.policy import CONTRACT
+from receiver.probation import Probation, ProbationLimits, judge_probation, stretches_of
+from receiver.reader import Reading, Survey
 from receiver.situation import Mode, Situation, Suppression, VersionEvidence
-from receiver.store import controls, rollbacks
+from receiver.store import controls, quarantines, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
 from receiver.store.rollbacks import LEASED, Rollback, State
@@ -51,6 +61,15 @@ def apply_policy(settings: ReceiverSettings, flow: Flow) -> Applied:
     return Applied(policy, policy.mode, "")
 
 
+def survey_with(settings: ReceiverSettings) -> Survey:
+    """How a whole organization is judged, with what is configured for its flows."""
+    return partial(
+        survey,
+        threshold_ratio=lambda flow: first_match(settings.flows, flow).threshold_ratio,
+        probation=_probation_limits(settings),
+    )
+
+
 def situation(
     tx: Transaction,
     alert: StoredAlert,
@@ -68,8 +87,8 @@ def situation(
     shadow = applied is not None and applied.mode is Mode.OBSERVE
     earlier = [one for one in rollbacks.of_flow(tx, alert.org, alert.object_id, shadow=shadow) if not _same(one, own)]
     accused = [one for one in earlier if one.accused_version == alert.version]
+    lifted = quarantines.lifted(tx, alert.org, alert.object_id)
     evidence = _evidence(alert, reading, applied)
-    history = reading.history.value
     return Situation(
         at=now,
         contract=alert.labels.get("genesys_contract"),
@@ -77,6 +96,7 @@ def situation(
         firing=alert.is_open,
         accused_version=alert.version,
         pauses=_pauses(tx, alert.org),
+        holds=_holds(tx, alert),
         mode=applied.mode if applied else None,
         mode_note=applied.note if applied else "",
         alertmanager_configured=around.alertmanager_configured,
@@ -85,15 +105,32 @@ def situation(
         flow=flow,
         flow_problem=reading.flow.problem,
         rollback_in_progress=_in_progress(tx, alert, settings, own),
-        written_rollbacks=tuple(one.id for one in accused if one.wrote),
+        written_rollbacks=tuple(one.id for one in accused if one.wrote and one.id not in lifted),
         unwritten_tries=sum(1 for one in accused if not one.wrote),
+        tries=len(accused),
         restored_by=_restored_by(earlier, alert.version),
         evidence=evidence,
         evidence_problem=reading.evidence.problem or reading.history.problem or reading.flow.problem,
+        probation=_probation(alert, reading, evidence, settings),
+        common_cause=_common_cause(reading, settings),
+        common_cause_problem=reading.neighbours.problem,
         lockout_until=_lockout_until(tx, alert, settings, shadow=shadow, own=own),
-        target=_target(alert, reading, history, evidence, earlier, settings),
+        started_of_flow=_started(tx, alert.org, alert.object_id, settings, now=now, shadow=shadow, own=own),
+        started_of_org=_started(tx, alert.org, None, settings, now=now, shadow=shadow, own=own),
+        target=_target(
+            alert,
+            reading,
+            evidence,
+            rolled_back=frozenset(one.accused_version for one in earlier if one.wrote and one.id not in lifted),
+            min_live_s=settings.timing.target_min_live_s,
+        ),
         target_problem=reading.versions.problem or reading.history.problem or reading.flow.problem,
     )
+
+
+def is_understood(alert: StoredAlert, orgs: frozenset[str]) -> bool:
+    """False for an alert that ends as `unknown_contract`, whatever Genesys Cloud says: nothing needs to be read."""
+    return alert.labels.get("genesys_contract") == CONTRACT and not _unusable_labels(alert, orgs)
 
 
 def services(history: Evidence, flow_id: str, signal: Signal) -> dict[str, Service]:
@@ -124,7 +161,7 @@ def live_since(reading: Reading, alert: StoredAlert) -> float:
         if version.id != alert.version and version.published_until is not None
     ]
     if evidence is not None:
-        known.append(_others_started_until(evidence, alert))
+        known.append(others_started_until(evidence, alert.object_id, alert.version))
     return max(known)
 
 
@@ -158,38 +195,67 @@ def _evidence(alert: StoredAlert, reading: Reading, applied: Applied | None) -> 
 def _target(
     alert: StoredAlert,
     reading: Reading,
-    history: Evidence | None,
     evidence: VersionEvidence | None,
-    earlier: list[Rollback],
-    settings: ReceiverSettings,
+    *,
+    rolled_back: frozenset[str],
+    min_live_s: float,
 ) -> TargetChoice | None:
-    signal = _signal(alert)
+    history, signal = reading.history.value, _signal(alert)
     if reading.versions.value is None or history is None or evidence is None or signal is None:
         return None
     return choose_target(
         reading.versions.value,
         services(history, alert.object_id, signal),
         accused=alert.version,
-        rolled_back=frozenset(one.accused_version for one in earlier if one.wrote),
+        rolled_back=rolled_back,
         threshold_ratio=evidence.threshold_ratio,
-        min_live_s=settings.timing.target_min_live_s,
+        min_live_s=min_live_s,
+    )
+
+
+def _probation(
+    alert: StoredAlert, reading: Reading, found: VersionEvidence | None, settings: ReceiverSettings
+) -> Probation | None:
+    evidence, history, signal = reading.evidence.value, reading.history.value, _signal(alert)
+    if evidence is None or history is None or found is None or signal is None:
+        return None
+    stretches = stretches_of(
+        history,
+        evidence,
+        flow_id=alert.object_id,
+        version=alert.version,
+        signal=signal,
+        live_since=found.live_since,
+    )
+    return judge_probation(
+        stretches,
+        live_s=found.end - found.live_since,
+        threshold_ratio=found.threshold_ratio,
+        limits=_probation_limits(settings),
+    )
+
+
+def _probation_limits(settings: ReceiverSettings) -> ProbationLimits:
+    timing = settings.timing
+    return ProbationLimits(timing.probation_busy_s, timing.probation_quiet_s, timing.probation_max_s)
+
+
+def _common_cause(reading: Reading, settings: ReceiverSettings) -> CommonCause | None:
+    if reading.neighbours.value is None:
+        return None
+    return find_common_cause(
+        reading.neighbours.value,
+        CommonCauseLimits(
+            ratio=settings.common_cause_ratio,
+            min_flows=settings.common_cause_min_flows,
+            deployment_s=settings.timing.deployment_s,
+        ),
     )
 
 
 def _newest(tallies: dict[int, Tally]) -> Tally:
     ended = [start for start, tally in tallies.items() if tally.exits]
     return total(tallies[start] for start in sorted(ended)[-_NEWEST_BUCKETS:])
-
-
-def _others_started_until(evidence: Evidence, alert: StoredAlert) -> float:
-    starts = [
-        start
-        for (flow_id, version), buckets in evidence.outcomes.items()
-        if flow_id == alert.object_id and version != alert.version
-        for start, outcomes in buckets.items()
-        if outcomes.entries
-    ]
-    return max(starts) + evidence.bucket_s if starts else 0.0
 
 
 def _unusable_labels(alert: StoredAlert, orgs: frozenset[str]) -> tuple[str, ...]:
@@ -211,6 +277,15 @@ def _pauses(tx: Transaction, org: str) -> tuple[str, ...]:
     return tuple(
         f"{'everything' if pause.org == controls.EVERY_ORG else pause.org} paused by {pause.paused_by}: {pause.reason}"
         for pause in controls.list_pauses(tx, org)
+    )
+
+
+def _holds(tx: Transaction, alert: StoredAlert) -> tuple[str, ...]:
+    return tuple(
+        f"{'every flow' if hold.flow_id == controls.EVERY_FLOW else 'the flow'} held for {hold.owner}, "
+        f"set by {hold.held_by}: {hold.reason}"
+        for hold in controls.list_holds(tx, alert.org)
+        if hold.covers(alert.object_id)
     )
 
 
@@ -248,6 +323,21 @@ def _lockout_until(
         return 0.0  # it is this rollback's own lockout
     started_at = rollbacks.last_start(tx, org, flow_id, shadow=shadow)
     return 0.0 if started_at is None else started_at + settings.timing.lockout_s
+
+
+def _started(
+    tx: Transaction,
+    org: str,
+    flow_id: str | None,
+    settings: ReceiverSettings,
+    *,
+    now: float,
+    shadow: bool,
+    own: Rollback | None,
+) -> int:
+    """Rollbacks that count against the budget, other than the one that the decision is about."""
+    found = rollbacks.started_since(tx, org, flow_id, since=now - settings.timing.budget_s, shadow=shadow)
+    return sum(1 for one in found if not _same(one, own))
 
 
 def _same(one: Rollback, own: Rollback | None) -> bool:

@@ -31,10 +31,12 @@ BUCKETS_S = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3
 
 
 class Outcome(StrEnum):
-    """What became of what `POST /alerts` was given; the first two count alerts, the others requests."""
+    """What became of what `POST /alerts` was given; the first four count alerts, the others requests."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"  # an alert that was known already
+    WATCHDOG = "watchdog"  # the alert that always fires: only its time is kept
+    RECONCILED = "reconciled"  # opened from Alertmanager's list: no webhook has told of it
     MALFORMED = "malformed"  # 400
     UNAUTHORIZED = "unauthorized"  # 401, or 403: a token without the role
     TOO_LARGE = "too_large"  # 413

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 ACTION = "rollback"
+WATCHDOG = "watchdog"  # the genesys_action of the alert that always fires
 REQUIRED_LABELS = ("org", "flow_id", "flow_version", "signal")
 MAX_KEY_CHARS = 128  # of a fingerprint (Alertmanager's have 16) and of the required labels (a flow id has 36)
 
@@ -33,6 +34,10 @@ class Alert:
 
     def label(self, name: str) -> str:
         return self.labels.get(name, "")
+
+    @property
+    def is_watchdog(self) -> bool:
+        return self.label("genesys_action") == WATCHDOG
 
 
 def storable(text: str) -> str:
@@ -71,13 +76,18 @@ class _Lenient(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
-class _Alert(_Lenient):
-    status: Literal["firing", "resolved"]
+class _Listed(_Lenient):
+    """An entry of `GET /api/v2/alerts`; its status is an object, and it is there as long as it fires."""
+
     labels: Annotated[dict[_Text, _Text], AfterValidator(_indexable)]
     annotations: dict[_Text, _Text] = Field(default_factory=dict)
     startsAt: _Moment  # noqa: N815 - Alertmanager's name
-    endsAt: _Moment | None = None  # noqa: N815
     fingerprint: Annotated[_Text, Field(max_length=MAX_KEY_CHARS)] = ""
+
+
+class _Alert(_Listed):
+    status: Literal["firing", "resolved"]
+    endsAt: _Moment | None = None  # noqa: N815
 
 
 class _Payload(_Lenient):
@@ -104,6 +114,23 @@ def parse(body: Any) -> Delivery:
         more = f"; and {len(faults) - 10} more" if len(faults) > 10 else ""
         raise PayloadError(f"not an Alertmanager webhook payload of version 4: {named}{more}") from None
     return Delivery(tuple(_alert(alert) for alert in payload.alerts), payload.truncatedAlerts)
+
+
+def parse_listed(entry: Any) -> Alert:
+    """One entry of Alertmanager's list of alerts, as the webhook would have told it. Raises PayloadError."""
+    try:
+        listed = _Listed.model_validate(entry)
+    except ValidationError as problem:
+        fault = problem.errors(include_url=False, include_input=False)[0]
+        raise PayloadError(f"not an alert as Alertmanager lists it: {_path(fault['loc'])}: {fault['msg']}") from None
+    return Alert(
+        fingerprint=listed.fingerprint or _fingerprint(listed.labels),
+        firing=True,
+        starts_at=_seconds(listed.startsAt),
+        ends_at=None,
+        labels=listed.labels,
+        annotations=listed.annotations,
+    )
 
 
 def _alert(alert: _Alert) -> Alert:

@@ -63,7 +63,7 @@ def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, deci
         object_id=alert.object_id,
         accused_version=alert.version,
         live_since=now.flow.live_published_at or 0.0,
-        try_number=now.unwritten_tries + 1,
+        try_number=now.tries + 1,
         shadow=shadow,
         target_version=now.target.version,
         state=State.OBSERVED if shadow else State.PLANNED,

@@ -22,6 +22,7 @@ class Verdict(StrEnum):
     UNKNOWN_CONTRACT = "unknown_contract"
     RESOLVED = "resolved"
     PAUSED = "paused"
+    HELD = "held"
     IGNORED = "ignored"
     SILENCED = "silenced"
     INHIBITED = "inhibited"
@@ -33,18 +34,33 @@ class Verdict(StrEnum):
     RESTORED_BY_BRIDGE = "restored_by_bridge"
     STALE_EVIDENCE = "stale_evidence"
     NOT_CONFIRMED = "not_confirmed"
+    ESTABLISHED = "established"
+    COMMON_CAUSE = "common_cause"
     LOCKOUT = "lockout"
+    BUDGET_SPENT = "budget_spent"
     LOCKED_IN_ARCHITECT = "locked_in_architect"
     NO_ELIGIBLE_TARGET = "no_eligible_target"
     OBSERVING = "observing"
     ROLL_BACK = "roll_back"
 
 
+FINAL = frozenset({Verdict.RESOLVED, Verdict.RESTORED_BY_BRIDGE, Verdict.ESTABLISHED})
+"""Refusals that nothing can change as long as the same alert fires. All others are passing: they are decided anew."""
+
+
+def is_final(verdict: str | None) -> bool:
+    """An open alert with this newest verdict need not be decided anew; `resolved` is none: it fires again."""
+    return verdict in FINAL - {Verdict.RESOLVED}
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Numbers that the guards compare with; seconds, from `receiver.yml`."""
+    """Numbers that the guards compare with, from `receiver.yml`."""
 
     evidence_max_age_s: float = 300.0
+    budget_s: float = 86400.0
+    budget_per_flow: int = 2
+    budget_per_org: int = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +129,10 @@ def _paused(now: Situation, _: Limits) -> Guard:
     return Guard(Verdict.PAUSED, bool(now.pauses), "; ".join(now.pauses) or "not paused", "not paused")
 
 
+def _held(now: Situation, _: Limits) -> Guard:
+    return Guard(Verdict.HELD, bool(now.holds), "; ".join(now.holds) or "no hold", "no hold on the flow")
+
+
 def _ignored(now: Situation, _: Limits) -> Guard:
     if now.mode is None:
         return _unknown(Verdict.IGNORED, "mode observe or auto", "the flow could not be read, so no selector applies")
@@ -168,7 +188,7 @@ def _already_rolled_back(now: Situation, _: Limits) -> Guard:
         Verdict.ALREADY_ROLLED_BACK,
         bool(written) or now.unwritten_tries >= MAX_TRIES,
         f"rolled back by {', '.join(written)}" if written else f"{now.unwritten_tries} earlier tries without a write",
-        f"never rolled back before, fewer than {MAX_TRIES} tries",
+        f"never rolled back before, or its quarantine lifted; fewer than {MAX_TRIES} tries",
     )
 
 
@@ -192,9 +212,33 @@ def _not_confirmed(now: Situation, _: Limits) -> Guard:
     return Guard(Verdict.NOT_CONFIRMED, not now.evidence.confirms, now.evidence.describe(), limit)
 
 
+def _established(now: Situation, _: Limits) -> Guard:
+    limit = "a version on probation"
+    if now.probation is None:
+        return _unknown(Verdict.ESTABLISHED, limit, now.evidence_problem)
+    return Guard(Verdict.ESTABLISHED, now.probation.left, now.probation.because, limit)
+
+
+def _common_cause(now: Situation, _: Limits) -> Guard:
+    if now.common_cause is None:
+        limit = "the other flows of the organization, read and not failing as well"
+        return _unknown(Verdict.COMMON_CAUSE, limit, now.common_cause_problem)
+    return Guard(Verdict.COMMON_CAUSE, now.common_cause.found, now.common_cause.describe(), now.common_cause.allowed())
+
+
 def _lockout(now: Situation, _: Limits) -> Guard:
     left_s = max(0.0, now.lockout_until - now.at)
     return Guard(Verdict.LOCKOUT, left_s > 0, f"{left_s:.0f} s left" if left_s else "no lockout", "no lockout")
+
+
+def _budget_spent(now: Situation, limits: Limits) -> Guard:
+    spent = now.started_of_flow >= limits.budget_per_flow or now.started_of_org >= limits.budget_per_org
+    return Guard(
+        Verdict.BUDGET_SPENT,
+        spent,
+        f"{now.started_of_flow} rollbacks of the flow and {now.started_of_org} of the organization",
+        f"fewer than {limits.budget_per_flow} and {limits.budget_per_org} in {limits.budget_s:.0f} s",
+    )
 
 
 def _locked_in_architect(now: Situation, _: Limits) -> Guard:
@@ -230,6 +274,7 @@ _GUARDS: tuple[Callable[[Situation, Limits], Guard], ...] = (
     _unknown_contract,
     _resolved,
     _paused,
+    _held,
     _ignored,
     _silenced,
     _inhibited,
@@ -241,7 +286,10 @@ _GUARDS: tuple[Callable[[Situation, Limits], Guard], ...] = (
     _restored_by_bridge,
     _stale_evidence,
     _not_confirmed,
+    _established,
+    _common_cause,
     _lockout,
+    _budget_spent,
     _locked_in_architect,
     _no_eligible_target,
     _observing,

@@ -3,20 +3,24 @@
 import os
 import secrets
 import socket
+import time
 from collections.abc import Sequence
+from functools import partial
 from threading import Event, Thread
 
 from flask import Flask
 
+from genesys.dialect import GenesysCloud
 from genesys.organizations import Organization, open_organization
 from receiver.alertmanager import Alertmanagers
 from receiver.config import ReceiverSettings
-from receiver.gather import Surroundings
+from receiver.gather import Surroundings, survey_with
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.delivery import Deliverer
 from receiver.notify.events import Telling
 from receiver.outbound import Outbound
 from receiver.reader import Reader
+from receiver.roster import Roster
 from receiver.store.database import Store
 from receiver.tools import Tools
 from receiver.web.app import create_app
@@ -35,12 +39,17 @@ class Process:
         names = [organization.name for organization in organizations]
         self._metrics = ReceiverMetrics(self._store, settings, names)
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._clouds = {organization.name: open_organization(organization) for organization in organizations}
         self._workers = [
             self._worker(organization, names, first=organization is organizations[0]) for organization in organizations
         ]
         self._deliverer = Deliverer(self._store, settings.webhooks, self._http, self._metrics, settings.timing)
         self._stop = Event()
         self._threads = [Thread(target=worker.run, args=(self._stop,), name=worker.org) for worker in self._workers]
+        self._threads += [
+            Thread(target=self._roster(org, cloud).run, args=(self._stop,), name=f"{org}-flows")
+            for org, cloud in self._clouds.items()
+        ]
         self._threads.append(Thread(target=self._deliverer.run, args=(self._stop,), name="outbox"))
         self.app: Flask = create_app(self._store, settings, names, self._metrics, self.problems)
 
@@ -52,8 +61,12 @@ class Process:
     def stop(self, within_s: float) -> None:
         """End the threads; a step under way is finished, if it can be within the time."""
         self._stop.set()
+        give_up_at = time.monotonic() + within_s
         for thread in self._threads:
-            thread.join(within_s)
+            thread.join(max(0.0, give_up_at - time.monotonic()))
+        if not any(thread.is_alive() for thread in self._threads):  # else a publish under way would be cut off
+            for cloud in self._clouds.values():
+                cloud.close()
         self._http.close()
         self._store.close()
 
@@ -70,7 +83,7 @@ class Process:
 
     def _worker(self, organization: Organization, names: Sequence[str], *, first: bool) -> Worker:
         settings, timing = self._settings, self._settings.timing
-        genesys = open_organization(organization)
+        genesys = self._clouds[organization.name]
         tools = Tools(
             store=self._store,
             genesys=genesys,
@@ -78,7 +91,8 @@ class Process:
                 genesys,
                 organization.analytics,
                 retry_s=timing.retry_s,
-                credentials=lambda ready: self._metrics.credentials(organization.name, ready),
+                survey=survey_with(settings),
+                credentials=partial(self._metrics.credentials, organization.name),
             ),
             alertmanagers=Alertmanagers(settings.alertmanagers, self._http, max_age_s=timing.alertmanager_max_age_s),
             around=Surroundings(settings, frozenset(names), alertmanager_configured=bool(settings.alertmanagers)),
@@ -88,3 +102,7 @@ class Process:
             call_timeout_s=organization.timeout_s,
         )
         return Worker(organization.name, tools, responsible_for_strangers=names if first else ())
+
+    def _roster(self, org: str, cloud: GenesysCloud) -> Roster:
+        credentials = partial(self._metrics.credentials, org)
+        return Roster(org, self._store, cloud, self._settings.timing, credentials=credentials)

@@ -10,7 +10,7 @@ from receiver.planning import facts_of
 from receiver.policy import Decision, Verdict, decide
 from receiver.reader import Reading
 from receiver.store import alerts, decisions, leases, rollbacks
-from receiver.store.database import Transaction
+from receiver.store.database import Transaction, after_commit
 from receiver.store.leases import Lease
 from receiver.store.rollbacks import Answer, Permit, Rollback, State
 from receiver.tools import Tools
@@ -56,7 +56,7 @@ def _decide_anew(tx: Transaction, tools: Tools, rollback: Rollback, reading: Rea
         _read_again_later(tx, tools, rollback, decision, now)
         return None
     decisions.add(tx, alert, decision, at=now, facts=facts_of(facts), receiver=tools.receiver, rollback_id=rollback.id)
-    tools.metrics.decided(decision.verdict)
+    after_commit(tx, lambda: tools.metrics.decided(decision.verdict))
     if decision.verdict is not Verdict.ROLL_BACK or facts.target is None or facts.target.version is None:
         if rollback.started_at is None:  # otherwise its end tells people
             put_suppressed(tx, tools.telling, alert, decision, rollback.facts, now=now)

@@ -16,7 +16,7 @@ from receiver.ending import end
 from receiver.metrics import Step
 from receiver.publishing import publish
 from receiver.store import leases, rollbacks
-from receiver.store.database import Transaction
+from receiver.store.database import Transaction, after_commit
 from receiver.store.leases import Lease
 from receiver.store.rollbacks import Rollback, State
 from receiver.tools import Tools
@@ -42,7 +42,7 @@ def _verify(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     """Measure what callers of the target meet; silence is no success."""
     with tools.store.begin() as tx:
         now = tools.clock(tx)
-    reading = tools.reader.read([rollback.object_id], now=now)[rollback.object_id]
+    reading = tools.reader.watch(rollback.object_id, now=now)
     if reading.flow.value is not None and reading.flow.value.live_version != rollback.target_version:
         # What was kept may be from before the publish, which another receiver may have sent.
         reading = replace(reading, flow=tools.reader.flow(rollback.object_id))
@@ -65,5 +65,5 @@ def _record_verification(tx: Transaction, tools: Tools, rollback: Rollback, veri
     facts = rollback.facts | {"verification": verified.facts()}
     measured = rollbacks.change(tx, rollback, facts=facts)
     rollbacks.add_step(tx, measured, "measured", at=now, detail=verified.facts())
-    tools.metrics.step(Step.VERIFY, now - (rollback.confirmed_at or now))
+    after_commit(tx, lambda: tools.metrics.step(Step.VERIFY, now - (rollback.confirmed_at or now)))
     end(tx, tools, measured, verified.state, verified.reason, now)

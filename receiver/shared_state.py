@@ -13,7 +13,9 @@ from genesys.log import event
 from receiver import catalogue
 from receiver.catalogue import Metric
 from receiver.config import ReceiverSettings, Scope
-from receiver.store import controls, decisions, leases, outbox, rollbacks
+from receiver.situation import Mode
+from receiver.standing import standings
+from receiver.store import controls, decisions, leases, outbox, rollbacks, watchdog
 from receiver.store.database import Store, StoreUnavailable, Transaction, clock
 from receiver.store.rollbacks import Rollback, State
 
@@ -109,6 +111,12 @@ class _Reading:
                 for state in State
                 if state is not State.OBSERVED
             },
+            catalogue.ARMED: {
+                (one.org, one.flow.id): one.armed
+                for one in standings(self.tx, self.settings, self.orgs, now=self.now)
+                if one.mode is Mode.AUTO
+            },
+            catalogue.WATCHDOG_TIMESTAMP: self._watchdog(),
         }
 
     def _is_locked_out(self, rollback: Rollback) -> bool:
@@ -133,6 +141,10 @@ class _Reading:
             },
             catalogue.ORG_MAINTENANCE_ACTIVE: {(org,): org in whole for org in self.orgs},
         }
+
+    def _watchdog(self) -> Samples:
+        seen_at = watchdog.last_seen(self.tx)
+        return {} if seen_at is None else {(): seen_at}
 
     def _leases(self) -> Samples:
         held = leases.held(self.tx, now=self.now)

@@ -6,6 +6,8 @@ from enum import StrEnum
 from genesys.evidence import Tally
 from genesys.excess import Finding
 from genesys.flows import Flow
+from receiver.common_cause import CommonCause
+from receiver.probation import Probation
 from receiver.target import TargetChoice
 
 
@@ -68,6 +70,7 @@ class Situation:
     firing: bool
     accused_version: str
     pauses: tuple[str, ...]
+    holds: tuple[str, ...]
     mode: Mode | None
     mode_note: str
     alertmanager_configured: bool
@@ -78,9 +81,15 @@ class Situation:
     rollback_in_progress: str | None
     written_rollbacks: tuple[str, ...]
     unwritten_tries: int
+    tries: int  # all of this version, whatever became of them
     restored_by: str | None
     evidence: VersionEvidence | None
     evidence_problem: str
+    probation: Probation | None
+    common_cause: CommonCause | None
+    common_cause_problem: str
     lockout_until: float
+    started_of_flow: int
+    started_of_org: int
     target: TargetChoice | None
     target_problem: str

@@ -33,7 +33,13 @@ class Tools:
 
     @property
     def limits(self) -> Limits:
-        return Limits(evidence_max_age_s=self.timing.evidence_max_age_s)
+        settings = self.around.settings
+        return Limits(
+            evidence_max_age_s=self.timing.evidence_max_age_s,
+            budget_s=self.timing.budget_s,
+            budget_per_flow=settings.budget_per_flow,
+            budget_per_org=settings.budget_per_org,
+        )
 
     @property
     def timing(self) -> Timing:

@@ -12,19 +12,22 @@ from threading import Event
 
 from genesys.log import event
 from receiver.config import Scope
-from receiver.gather import situation
+from receiver.gather import is_understood, situation
+from receiver.metrics import Outcome
 from receiver.notify.events import put_suppressed
 from receiver.planning import facts_of, plan
-from receiver.policy import Verdict, decide
+from receiver.policy import Verdict, decide, is_final
 from receiver.reader import Reading, unread
+from receiver.reconciliation import Difference, Reconciliation
 from receiver.rollback import advance
 from receiver.situation import Mode
 from receiver.store import alerts, decisions, leases, rollbacks
 from receiver.store.alerts import StoredAlert
-from receiver.store.database import StoreUnavailable, Transaction
+from receiver.store.database import StoreUnavailable, Transaction, after_commit
 from receiver.store.leases import Lease, LeaseLost
 from receiver.store.rollbacks import LEASED, AlreadyTried, Conflict
 from receiver.tools import Tools
+from receiver.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +39,17 @@ class Worker:
     """One organization's loop. Used by one thread; `alive` may be asked by any."""
 
     def __init__(self, org: str, tools: Tools, *, responsible_for_strangers: Sequence[str] = ()) -> None:
-        """One worker also answers alerts of organizations that are not configured: it is given all that are."""
+        """One worker also answers alerts of organizations that are not configured: it is given all that are.
+
+        The same one watches the way of the alerts.
+        """
         self._org = org
         self._tools = tools
         self._known_orgs = tuple(responsible_for_strangers)
+        timing = tools.timing
+        self._reconciliation = Reconciliation(settle_s=timing.reconcile_s, unlisted_s=timing.unlisted_s)
+        self._watchdog = Watchdog(tools.telling, silent_s=timing.watchdog_silent_s) if self._known_orgs else None
+        self._asked_at: float | None = None
         self._turn = 0
         self._last_round: float | None = None
         self._is_sound = True
@@ -74,10 +84,16 @@ class Worker:
         """
         self._is_sound = True
         with self._tools.store.begin() as tx:
+            now = self._tools.clock(tx)
+            if self._watchdog is not None:
+                self._watchdog.check(tx, now=now)
             work = self._work(tx)
-        if work:
+            is_open = [*alerts.open_alerts(tx, self._org), *self._open_strangers(tx)]
+        difference = self._compare_with_alertmanager(is_open, now)
+        if work or difference:
             with self._lease() as lease:
                 if lease is not None:
+                    self._reconcile(lease, difference)
                     self._close_and_refuse(lease)
                     self._decide_open(lease)
                     self._advance(lease)
@@ -108,6 +124,40 @@ class Worker:
                 if not rollbacks.under_way(tx, self._org, LEASED):
                     leases.release(tx, lease)
 
+    def _compare_with_alertmanager(self, is_open: list[StoredAlert], now: float) -> Difference:
+        """Ask Alertmanager in every round while an alert is open, else now and then."""
+        tools = self._tools
+        due = self._asked_at is None or now - self._asked_at >= tools.timing.reconcile_s
+        if not tools.alertmanagers.configured or not (is_open or due):
+            return Difference()
+        self._asked_at = now
+        problem = tools.alertmanagers.refresh(now)
+        listing = tools.alertmanagers.newest
+        if problem is not None or listing is None:
+            cure = "check `alertmanagers` in receiver.yml; without an answer nothing is rolled back"
+            event(log, logging.WARNING, "alertmanager_unreachable", org=self._org, error=problem, cure=cure)
+            return Difference()
+        ours = [alert for alert in listing.alerts if self._answers_for(alert.label("org"))]
+        return self._reconciliation.compare(listing, ours, is_open)
+
+    def _answers_for(self, org: str) -> bool:
+        return org == self._org or (bool(self._known_orgs) and org not in self._known_orgs)
+
+    def _reconcile(self, lease: Lease, difference: Difference) -> None:
+        """Open what no webhook has told of, and close what is over; decided like any other alert."""
+        if not difference:
+            return
+        tools = self._tools
+        with tools.store.begin() as tx:
+            now = tools.clock(tx)
+            leases.hold(tx, lease, now=now)
+            closed_before = now - tools.timing.unlisted_s
+            opened = alerts.open_missed(tx, difference.missed, closed_before=closed_before, now=now)
+            closed = alerts.close_unlisted(tx, difference.over, now=now)
+        tools.metrics.received(Outcome.RECONCILED, len(opened))
+        if opened or closed:
+            event(log, logging.INFO, "reconciled", org=self._org, opened=len(opened), closed=closed)
+
     def _close_and_refuse(self, lease: Lease) -> None:
         """Record the end of alerts that are over, and refuse those of organizations that nobody configured."""
         tools = self._tools
@@ -122,24 +172,33 @@ class Worker:
     def _strangers(self, tx: Transaction) -> list[StoredAlert]:
         return alerts.undecided_outside(tx, self._known_orgs) if self._known_orgs else []
 
+    def _open_strangers(self, tx: Transaction) -> list[StoredAlert]:
+        return alerts.open_outside(tx, self._known_orgs) if self._known_orgs else []
+
     def _decide_open(self, lease: Lease) -> None:
         tools = self._tools
         with tools.store.begin() as tx:
             now = tools.clock(tx)
-            batch = self._take_turns(alerts.open_alerts(tx, self._org))
+            pending = [alert for alert in alerts.open_alerts(tx, self._org) if not is_final(alert.verdict)]
+            batch = self._take_turns(pending)
         if not batch:
             return
-        problem = tools.alertmanagers.refresh(now)
-        if problem is not None:
-            cure = "check `alertmanagers` in receiver.yml; without an answer nothing is rolled back"
-            event(log, logging.WARNING, "alertmanager_unreachable", org=self._org, error=problem, cure=cure)
-        readings = tools.reader.read([alert.object_id for alert in batch if alert.object_id], now=now)
+        readings = tools.reader.read(self._worth_reading(batch), now=now)
         for known in batch:
             with self._apart(alert=known.id), tools.store.begin() as tx:
                 leases.hold(tx, lease, now=tools.clock(tx))
                 alert = alerts.get(tx, known.id)
                 if alert is not None and alert.is_open:
-                    self._decide_one(tx, alert, readings.get(alert.object_id, unread("not read: no flow is named")))
+                    self._decide_one(tx, alert, readings.get(alert.object_id, unread("not read: not understood")))
+
+    def _worth_reading(self, batch: list[StoredAlert]) -> list[str]:
+        """Flows of the alerts that are not refused whatever Genesys Cloud says."""
+        found = []
+        for alert in batch:
+            with self._apart(alert=alert.id):
+                if is_understood(alert, self._tools.around.orgs):
+                    found.append(alert.object_id)
+        return found
 
     def _take_turns(self, open_alerts: list[StoredAlert]) -> list[StoredAlert]:
         if len(open_alerts) <= MAX_ALERTS:
@@ -171,7 +230,7 @@ class Worker:
             receiver=tools.receiver,
             rollback_id=rollback.id if rollback else None,
         )
-        tools.metrics.decided(decision.verdict)
+        after_commit(tx, lambda: tools.metrics.decided(decision.verdict))
         # An observed rollback was told as such; that it is not repeated has nothing to do with the flow.
         if not (facts.mode is Mode.OBSERVE and decision.verdict is Verdict.ALREADY_ROLLED_BACK):
             put_suppressed(tx, tools.telling, alert, decision, shown | {"signal": alert.signal}, now=now)

@@ -3,36 +3,22 @@
 Exit codes: 0 done, 1 refused by the receiver, 2 wrong usage, 3 no receiver reached.
 """
 
-import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 
 from receiver.ctl import render
 from receiver.ctl.api import Api
+from receiver.ctl.holds import hold, list_holds, quarantine, release
 from receiver.ctl.options import end_of, length, moment
+from receiver.ctl.session import Session
 from receiver.outbound import Outbound
 
 DEFAULT_URL = "http://127.0.0.1:9743"
 TIMEOUT_S = 10.0
 _NEWEST = 100  # rollbacks among which `status` looks for those under way: an organization has one at a time
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What every command works with."""
-
-    api: Api
-    as_json: bool
-
-    def show(self, document: Mapping[str, Any], text: Callable[[render.Clock], str]) -> None:
-        """Print the one or the other, as --output says."""
-        click.echo(json.dumps(document, indent=2) if self.as_json else text(render.Clock(datetime.now(UTC))))
 
 
 _org = click.option("--org", help="Only this organization.")
@@ -65,6 +51,7 @@ def main(context: click.Context, url: str, token_file: Path | None, output: str)
     What is going on?      rollbackctl status
     Stop every rollback:   rollbackctl pause --reason "major incident 4711"
     Go on again:           rollbackctl resume
+    Hands off some flows:  rollbackctl hold --org retail --flow ID --reason "debugging"
     Before a deployment:   rollbackctl maintenance open --org retail --for 2h --reason "release 12"
     Why was (not) rolled   rollbackctl decisions --guards --limit 1
     back?                  rollbackctl rollback show ID
@@ -92,13 +79,14 @@ def _token(file: Path | None) -> str | None:
 def status(session: Session, org: str | None) -> None:
     """What is going on now.
 
-    Readiness, pauses, maintenance windows, open alerts, rollbacks under way.
+    Readiness, pauses, holds, maintenance windows, open alerts, rollbacks under way.
     """
     problem = session.api.not_ready()
     document = {
         "ready": problem is None,
         "problem": problem,
         "pauses": session.api.get("pause")["pauses"],
+        "holds": session.api.get("holds", org=org)["holds"],
         "windows": session.api.get("maintenance", org=org)["windows"],
         "alerts": session.api.get("alerts", open="true", org=org)["alerts"],
         "rollbacks": [
@@ -108,6 +96,15 @@ def status(session: Session, org: str | None) -> None:
         ],
     }
     session.show(document, lambda clock: render.status(document, clock))
+
+
+@main.command()
+@_org
+@click.pass_obj
+def flows(session: Session, org: str | None) -> None:
+    """Every live flow: its mode, whether it is armed, and if not, what stops it."""
+    document = session.api.get("flows", org=org)
+    session.show(document, lambda clock: render.flows(document["flows"], document["listings"], clock))
 
 
 @main.command()
@@ -254,6 +251,10 @@ def close_window(session: Session, window_id: str) -> None:
     session.api.delete_one("maintenance", window_id)
     left = session.api.get("maintenance")
     session.show(left, lambda clock: render.windows(left["windows"], clock))
+
+
+for command in (hold, release, list_holds, quarantine):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -192,6 +192,34 @@ def _detail(detail: Json) -> str:
     return ", ".join(f"{name} {value}" for name, value in detail.items())
 
 
+def flows(found: Iterable[Json], listings: Iterable[Json], clock: Clock) -> str:
+    """Each live flow with what applies to it; below, what is wrong with the listing itself."""
+    rows = [
+        (
+            flow["org"],
+            flow["flow_id"],
+            flow["name"],
+            flow["type"],
+            flow["division"],
+            flow["live_version"],
+            flow["mode"] if not flow["mode_note"] else f"{flow['mode']} {flow['mode_note']}",
+            "armed" if flow["armed"] else "-",
+            "; ".join(flow["stopped_by"]),
+            flow["owner"],
+            clock.show(flow["last_rollback"]["created_at"]) if flow["last_rollback"] else "-",
+        )
+        for flow in found
+    ]
+    heads = ("ORG", "FLOW", "NAME", "TYPE", "DIVISION", "LIVE", "MODE", "ARMED", "STOPPED BY", "OWNER", "ROLLED BACK")
+    notes = [
+        f"{plain(listing['org'])}: listed {clock.show(listing['listed_at'])}"
+        + (f"; now: {plain(listing['problem'])}" if listing["problem"] else "")
+        for listing in listings
+        if listing["problem"] or listing["listed_at"] is None
+    ]
+    return "\n".join((table(heads, rows, empty="no flows were listed yet"), *notes))
+
+
 def pauses(found: Iterable[Json], clock: Clock) -> str:
     rows = [
         (
@@ -203,6 +231,41 @@ def pauses(found: Iterable[Json], clock: Clock) -> str:
         for pause in found
     ]
     return table(("PAUSED", "SINCE", "BY", "REASON"), rows, empty="not paused")
+
+
+def holds(found: Iterable[Json], clock: Clock) -> str:
+    rows = [
+        (
+            hold["org"],
+            hold["flow_id"] or "every flow",
+            hold["owner"],
+            clock.show(hold["held_at"]),
+            hold["held_by"],
+            hold["reason"],
+        )
+        for hold in found
+    ]
+    return table(("HELD", "FLOW", "FOR", "SINCE", "BY", "REASON"), rows, empty="no holds")
+
+
+def quarantines(found: Iterable[Json], clock: Clock) -> str:
+    rows = [
+        (
+            quarantine["org"],
+            quarantine["flow_id"],
+            quarantine["version"],
+            clock.show(quarantine["quarantined_at"]),
+            quarantine["rollback_id"],
+            "-"
+            if quarantine["lifted_at"] is None
+            else f"{clock.show(quarantine['lifted_at'])} by {quarantine['lifted_by']}",
+            quarantine["id"],
+        )
+        for quarantine in found
+    ]
+    return table(
+        ("ORG", "FLOW", "VERSION", "SINCE", "ROLLBACK", "LIFTED", "ID"), rows, empty="no version is in quarantine"
+    )
 
 
 def windows(found: Iterable[Json], clock: Clock) -> str:
@@ -235,6 +298,7 @@ def status(document: Json, clock: Clock) -> str:
     parts = (
         ("receiver", ready),
         ("pauses", pauses(document["pauses"], clock)),
+        ("holds", holds(document["holds"], clock)),
         ("maintenance", windows(document["windows"], clock)),
         ("open alerts", alerts(document["alerts"], clock)),
         ("rollbacks under way", rollbacks(document["rollbacks"], clock)),

@@ -27,6 +27,7 @@ class IncidentType(StrEnum):
     ROLLBACK_UNVERIFIED = "ROLLBACK_UNVERIFIED"
     ROLLBACK_SUPPRESSED = "ROLLBACK_SUPPRESSED"
     WOULD_HAVE_ROLLED_BACK = "WOULD_HAVE_ROLLED_BACK"
+    ALERT_PATH_SILENT = "ALERT_PATH_SILENT"
 
 
 _ENDS = {
@@ -100,6 +101,22 @@ def put_suppressed(
     }
     subject = f"{alert.org}/{alert.object_id}/{alert.version}/{decision.verdict.value}"
     outbox.put(tx, telling.sinks, subject, payload, now=now)
+
+
+def put_path_silent(tx: Transaction, telling: Telling, last_seen: float | None, *, now: float) -> None:
+    """The watchdog does not arrive any more; people hear of each silence once."""
+    since = "never" if last_seen is None else rfc3339(last_seen)
+    payload = _payload(IncidentType.ALERT_PATH_SILENT, "NONE", {}, now) | {
+        "org": None,
+        "flow_id": None,
+        "accused_version_id": None,
+        "target_version_id": None,
+        "rollback_id": None,
+        "verdict": None,
+        "reason": f"GenesysWatchdog last arrived: {since}; until it does, no alert reaches the receiver",
+        "explain_url": None,
+    }
+    outbox.put(tx, telling.sinks, f"watchdog/{since}", payload, now=now)
 
 
 def _put_rollback(

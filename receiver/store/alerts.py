@@ -1,7 +1,8 @@
-"""Open and closed alerts, as the webhook keeps them."""
+"""Open and closed alerts, as the webhook and the reconciliation with Alertmanager keep them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,9 +15,16 @@ from receiver.store.schema import alerts
 FLOW = "flow"  # the first object type
 
 
+class Source(StrEnum):
+    """Who said that an alert fires, or that it is over."""
+
+    WEBHOOK = "webhook"
+    RECONCILIATION = "reconciliation"  # Alertmanager's list of alerts, compared with ours
+
+
 @dataclass(frozen=True, slots=True)
 class StoredAlert:
-    """One firing of an alert; closed once it was resolved. Times are Unix seconds."""
+    """One firing of an alert; closed once it is over. Times are Unix seconds."""
 
     id: int
     fingerprint: str
@@ -34,6 +42,8 @@ class StoredAlert:
     closed_at: float | None
     verdict: str | None
     holding_back: str | None
+    source: Source = Source.WEBHOOK
+    closed_by: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +75,40 @@ def record(tx: Transaction, delivered: Sequence[Alert], now: float) -> Recorded:
     return Recorded(stored=new, duplicate=len(delivered) - new)
 
 
+def open_missed(tx: Transaction, listed: Sequence[Alert], *, closed_before: float, now: float) -> list[Alert]:
+    """Open alerts that Alertmanager lists and no webhook has told of; gives those that were not open.
+
+    One that was closed before `closed_before` and is still listed is opened
+    again: whatever was said of its end, Alertmanager has heard of it since. One
+    that was closed later stays closed: the list may be older than its end.
+    """
+    by_key = {(alert.fingerprint, alert.starts_at): alert for alert in listed}
+    ordered = [by_key[key] for key in sorted(by_key)]  # in one order for everybody, as in `record`
+    return [alert for alert in ordered if _open_missed(tx, alert, closed_before=closed_before, now=now)]
+
+
+def close_unlisted(tx: Transaction, alert_ids: Iterable[int], *, now: float) -> int:
+    """Close alerts that are over although no webhook has said so; gives how many were still open."""
+    return sum(
+        tx.execute(
+            sa.update(alerts)
+            .where(alerts.c.id == alert_id, alerts.c.is_open)
+            .values(is_open=False, closed_at=now, closed_by=Source.RECONCILIATION.value)
+        ).rowcount
+        for alert_id in sorted(alert_ids)
+    )
+
+
 def open_alerts(tx: Transaction, org: str) -> list[StoredAlert]:
     """The organization's open alerts, oldest first."""
     query = sa.select(alerts).where(alerts.c.org == org, alerts.c.is_open).order_by(alerts.c.starts_at, alerts.c.id)
     return _rows(tx, query)
+
+
+def open_outside(tx: Transaction, orgs: Iterable[str]) -> list[StoredAlert]:
+    """Open alerts of organizations that are not configured here, oldest first."""
+    query = sa.select(alerts).where(alerts.c.org.not_in(list(orgs)), alerts.c.is_open)
+    return _rows(tx, query.order_by(alerts.c.starts_at, alerts.c.id))
 
 
 def closed_undecided(tx: Transaction, org: str, limit: int = 500) -> list[StoredAlert]:
@@ -114,7 +154,14 @@ def set_verdict(tx: Transaction, alert_id: int, verdict: str, holding_back: str)
 
 
 def _rows(tx: Transaction, query: sa.Select[Any]) -> list[StoredAlert]:
-    return [StoredAlert(**row) for row in tx.execute(query).mappings()]
+    return [_stored(row) for row in tx.execute(query).mappings()]
+
+
+def _stored(row: sa.RowMapping) -> StoredAlert:
+    values: dict[str, Any] = dict(row)
+    values["source"] = Source(values["source"])
+    values["closed_by"] = Source(values["closed_by"]) if values["closed_by"] else None
+    return StoredAlert(**values)
 
 
 def _known(tx: Transaction, fingerprints: set[str]) -> set[tuple[str, float]]:
@@ -142,12 +189,23 @@ def _upsert(tx: Transaction, delivered: Sequence[Alert], now: float) -> None:
     tx.execute(statement, [_row(alert, now) for alert in delivered])
 
 
+def _open_missed(tx: Transaction, alert: Alert, *, closed_before: float, now: float) -> bool:
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(alerts).values(_row(alert, now) | {"source": Source.RECONCILIATION.value})
+    opened = statement.on_conflict_do_update(
+        index_elements=[alerts.c.fingerprint, alerts.c.starts_at],
+        set_={"is_open": True, "closed_at": None, "closed_by": None, "source": Source.RECONCILIATION.value},
+        where=sa.and_(sa.not_(alerts.c.is_open), alerts.c.closed_at <= closed_before),
+    )
+    return tx.execute(opened.returning(alerts.c.id)).first() is not None
+
+
 def _close(tx: Transaction, alert: Alert, now: float) -> None:
     over = max(alert.starts_at, alert.ends_at or alert.starts_at)
     tx.execute(
         sa.update(alerts)
         .where(alerts.c.fingerprint == alert.fingerprint, alerts.c.starts_at <= over, alerts.c.is_open)
-        .values(is_open=False, closed_at=now)
+        .values(is_open=False, closed_at=now, closed_by=Source.WEBHOOK.value)
     )
 
 
@@ -166,4 +224,5 @@ def _row(alert: Alert, now: float) -> dict[str, Any]:
         "received_at": now,
         "refreshed_at": now,
         "closed_at": None if alert.firing else now,
+        "closed_by": None if alert.firing else Source.WEBHOOK.value,
     }

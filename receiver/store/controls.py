@@ -1,16 +1,18 @@
-"""What people and pipelines set: pauses and maintenance windows."""
+"""What people and pipelines set: pauses, holds and maintenance windows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
 
 from receiver.store.database import Transaction
-from receiver.store.schema import pauses, windows
+from receiver.store.schema import holds, pauses, windows
 
 EVERY_ORG = "*"
+EVERY_FLOW = "*"
+BRIDGE = "bridge"  # owner of the holds that the bridge itself places
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,21 @@ class Pause:
     paused_by: str
     reason: str
     paused_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Hands off one flow of `org` (`*`: every flow) until somebody releases it; each owner has its own."""
+
+    org: str
+    flow_id: str
+    owner: str
+    reason: str
+    held_by: str
+    held_at: float
+
+    def covers(self, flow_id: str) -> bool:
+        return self.flow_id in (EVERY_FLOW, flow_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,35 @@ def list_pauses(tx: Transaction, org: str | None = None) -> list[Pause]:
     if org is not None:
         query = query.where(pauses.c.org.in_((org, EVERY_ORG)))
     return [Pause(**row) for row in tx.execute(query).mappings()]
+
+
+def hold(
+    tx: Transaction, org: str, flow_ids: Sequence[str], *, owner: str, reason: str, by: str, now: float
+) -> list[Hold]:
+    """Hold flows of one organization, `*` for every flow; what the same owner held before is replaced."""
+    made = [Hold(org, flow_id, owner, reason, by, now) for flow_id in dict.fromkeys(flow_ids)]
+    for one in made:
+        tx.execute(sa.delete(holds).where(*_of_owner(org, one.flow_id, owner)))
+        tx.execute(sa.insert(holds).values(asdict(one)))
+    return made
+
+
+def release(tx: Transaction, org: str, flow_id: str, *, owner: str | None = None) -> int:
+    """Release what one owner, or everybody, holds under this flow id; gives how many holds that were."""
+    return tx.execute(sa.delete(holds).where(*_of_owner(org, flow_id, owner))).rowcount
+
+
+def list_holds(tx: Transaction, org: str | None = None) -> list[Hold]:
+    """The holds in force, those for every flow first."""
+    query = sa.select(holds).order_by(holds.c.org, holds.c.flow_id != EVERY_FLOW, holds.c.flow_id, holds.c.owner)
+    if org is not None:
+        query = query.where(holds.c.org == org)
+    return [Hold(**row) for row in tx.execute(query).mappings()]
+
+
+def _of_owner(org: str, flow_id: str, owner: str | None) -> list[sa.ColumnElement[bool]]:
+    conditions = [holds.c.org == org, holds.c.flow_id == flow_id]
+    return conditions if owner is None else [*conditions, holds.c.owner == owner]
 
 
 def open_window(

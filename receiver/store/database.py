@@ -1,7 +1,7 @@
 """The database: connections, transactions, its clock, and the state of its schema."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ Transaction = sa.Connection
 """An open transaction; the functions of this package take one, nobody else looks inside."""
 
 _SQLITE_BUSY_TIMEOUT_S = 10.0
+_AFTER_COMMIT = "after_commit"
 _MIGRATION_LOCK = 4_201_964_001  # any number; PostgreSQL's advisory lock that two starting receivers contend for
 
 
@@ -43,11 +44,15 @@ class Store:
         On SQLite the write lock is taken at once: a read that later becomes a
         write fails there with "database is locked", whatever the timeout.
         """
+        calls: list[Callable[[], None]] = []
         try:
             with self._engine.begin() as connection:
+                connection.info[_AFTER_COMMIT] = calls
                 yield connection
         except SQLAlchemyError as problem:
             raise StoreUnavailable(_sentence(problem)) from problem
+        for call in calls:
+            call()
 
     def migrate(self) -> None:
         """Bring the schema to this release's revision; safe when several receivers start at once.
@@ -64,6 +69,11 @@ class Store:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def after_commit(tx: Transaction, call: Callable[[], None]) -> None:
+    """Have `call` made once the transaction is durable; never, if it is rolled back. Only of `Store.begin`'s own."""
+    tx.info[_AFTER_COMMIT].append(call)
 
 
 def clock(tx: Transaction) -> float:

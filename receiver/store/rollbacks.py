@@ -193,6 +193,19 @@ def last_start(tx: Transaction, org: str | None, flow_id: str | None, *, shadow:
     return started_at
 
 
+def started_since(tx: Transaction, org: str, flow_id: str | None, *, since: float, shadow: bool) -> list[Rollback]:
+    """Rollbacks of an organization, or of one flow, that started after `since` and were not provably refused."""
+    query = sa.select(rollbacks).where(
+        rollbacks.c.org == org,
+        rollbacks.c.shadow == shadow,
+        rollbacks.c.wrote,
+        rollbacks.c.started_at > since,
+    )
+    if flow_id is not None:
+        query = query.where(rollbacks.c.object_id == flow_id)
+    return _rollbacks(tx, query)
+
+
 def issue_permit(tx: Transaction, rollback: Rollback, *, now: float, permit_s: float, strategy: str) -> Permit:
     """Write down that one publish may be sent until `now + permit_s`."""
     number = len(permits_of(tx, rollback.id)) + 1

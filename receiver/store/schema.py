@@ -38,6 +38,8 @@ alerts = Table(
     Column("closed_at", Double),
     Column("verdict", Text),  # of the newest decision; null until the first one
     Column("holding_back", Text),
+    Column("source", Text, nullable=False, server_default="webhook"),
+    Column("closed_by", Text),
     UniqueConstraint("fingerprint", "starts_at", name="uq_alerts_fingerprint_starts_at"),
     Index("ix_alerts_org_open", "org", "is_open"),
 )
@@ -140,6 +142,33 @@ pauses = Table(
     Column("paused_at", Double, nullable=False),
 )
 
+holds = Table(
+    "holds",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("flow_id", Text, primary_key=True),  # "*": every flow of the organization
+    Column("owner", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("held_by", Text, nullable=False),
+    Column("held_at", Double, nullable=False),
+)
+
+quarantines = Table(
+    "quarantines",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("rollback_id", ForeignKey("rollbacks.id", name="fk_quarantines_rollback"), nullable=False),
+    Column("org", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("quarantined_at", Double, nullable=False),
+    Column("lifted_at", Double),
+    Column("lifted_by", Text),
+    UniqueConstraint("rollback_id", name="uq_quarantines_rollback"),
+    Index("ix_quarantines_object", "org", "object_id"),
+)
+
 windows = Table(
     "windows",
     metadata,
@@ -172,4 +201,35 @@ outbox = Table(
     Column("delivered_at", Double),
     UniqueConstraint("sink", "subject", name="uq_outbox_sink_subject"),
     Index("ix_outbox_pending", "delivered_at", "not_before"),
+)
+
+flows = Table(  # those with a live version, as Genesys Cloud last listed them
+    "flows",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("division_id", Text, nullable=False),
+    Column("division_name", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("live_version", Text, nullable=False),
+    Column("live_published_at", Double),
+    Column("published_by", Text),
+)
+
+listings = Table(
+    "listings",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("due_at", Double, nullable=False),  # of the next one
+    Column("listed_at", Double),  # of what is in `flows`; null until the first one succeeded
+    Column("problem", Text, nullable=False),  # of the newest try; empty if it succeeded
+)
+
+watchdogs = Table(
+    "watchdogs",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("seen_at", Double, nullable=False),
 )

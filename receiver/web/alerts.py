@@ -16,7 +16,7 @@ from genesys.log import event
 from receiver.config import Role
 from receiver.metrics import Outcome, ReceiverMetrics
 from receiver.payload import Delivery, PayloadError, parse
-from receiver.store import alerts
+from receiver.store import alerts, watchdog
 from receiver.store.database import Store, clock
 from receiver.web.auth import Tokens
 from receiver.web.fields import NoParameters, query, raw_body
@@ -44,8 +44,13 @@ def blueprint(store: Store, tokens: Tokens, metrics: ReceiverMetrics) -> Bluepri
     def deliver() -> ResponseReturnValue:
         query(NoParameters)
         delivery = _delivery(raw_body())
+        watchdogs = [alert for alert in delivery.alerts if alert.is_watchdog]
         with store.begin() as tx:
-            recorded = alerts.record(tx, delivery.alerts, clock(tx))
+            now = clock(tx)
+            recorded = alerts.record(tx, [alert for alert in delivery.alerts if not alert.is_watchdog], now)
+            if any(alert.firing for alert in watchdogs):
+                watchdog.arrived(tx, now=now)
+        metrics.received(Outcome.WATCHDOG, len(watchdogs))
         metrics.received(Outcome.STORED, recorded.stored)
         metrics.received(Outcome.DUPLICATE, recorded.duplicate)
         if delivery.truncated:

@@ -8,7 +8,7 @@ from flask.json.provider import DefaultJSONProvider
 from receiver.config import ReceiverSettings
 from receiver.metrics import ReceiverMetrics
 from receiver.store.database import Store
-from receiver.web import alerts, controls, health, problems, records
+from receiver.web import alerts, controls, flows, health, holds, problems, records
 from receiver.web.auth import Tokens
 
 API = "/api/v1"
@@ -35,7 +35,9 @@ def create_app(
     for blueprint in (
         alerts.blueprint(store, tokens, metrics),
         records.blueprint(store, tokens),
+        flows.blueprint(store, tokens, settings, orgs),
         controls.blueprint(store, tokens, orgs),
+        holds.blueprint(store, tokens, orgs),
     ):
         app.register_blueprint(blueprint, url_prefix=API)
     app.register_blueprint(health.blueprint(store, metrics, worker_health))

@@ -85,7 +85,7 @@ def _add_pause(calls: Blueprint, store: Store, orgs: frozenset[str], reading: Gu
     def pause() -> ResponseReturnValue:
         query(NoParameters)
         order = body(PauseOrder)
-        _check_org(order.org, orgs | {EVERY_ORG}, {"pointer": "#/org"})
+        check_org(order.org, orgs | {EVERY_ORG}, {"pointer": "#/org"})
         with store.begin() as tx:
             made = controls.pause(tx, order.org, by=caller().name, reason=order.reason, now=clock(tx))
         return _pause(made)
@@ -94,7 +94,7 @@ def _add_pause(calls: Blueprint, store: Store, orgs: frozenset[str], reading: Gu
     @writing
     def resume() -> ResponseReturnValue:
         org = query(PauseQuery).org
-        _check_org(org, orgs | {EVERY_ORG}, {"parameter": "org"})
+        check_org(org, orgs | {EVERY_ORG}, {"parameter": "org"})
         with store.begin() as tx:
             ended = controls.resume(tx, org)
             left = [found.org for found in controls.list_pauses(tx)]
@@ -118,7 +118,7 @@ def _add_maintenance(calls: Blueprint, store: Store, orgs: frozenset[str], readi
     def open_window() -> ResponseReturnValue:
         query(NoParameters)
         order = body(WindowOrder)
-        _check_org(order.org, orgs, {"pointer": "#/org"})
+        check_org(order.org, orgs, {"pointer": "#/org"})
         with store.begin() as tx:
             now = clock(tx)
             starts_at = now if order.starts_at is None else order.starts_at
@@ -148,7 +148,8 @@ def _add_maintenance(calls: Blueprint, store: Store, orgs: frozenset[str], readi
         return "", HTTPStatus.NO_CONTENT
 
 
-def _check_org(org: str, known: Collection[str], where: Fault) -> None:
+def check_org(org: str, known: Collection[str], where: Fault) -> None:
+    """Raises Problem 400, with the organizations that there are, for one that is not configured."""
     if org not in known:
         raise bad_request([{"detail": f"is not configured; known: {', '.join(sorted(known))}", **where}])
 

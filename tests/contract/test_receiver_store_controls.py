@@ -1,4 +1,4 @@
-"""What the store promises about pauses and windows, the same on both databases."""
+"""What the store promises about pauses, holds and windows, the same on both databases."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from receiver.store import controls
-from receiver.store.controls import EVERY_ORG, Window
+from receiver.store.controls import BRIDGE, EVERY_FLOW, EVERY_ORG, Hold, Window
 from receiver.store.database import Store, Transaction
 
 NOW = 1_795_349_000.0
@@ -51,6 +51,52 @@ def test_a_pause_that_exists_is_replaced_and_ends_once(tx: Transaction) -> None:
     assert controls.resume(tx, "retail")
     assert not controls.resume(tx, "retail")
     assert controls.list_pauses(tx) == []
+
+
+def hold(
+    tx: Transaction, *flow_ids: str, org: str = "retail", owner: str = "team-voice", now: float = NOW
+) -> list[Hold]:
+    return controls.hold(tx, org, flow_ids, owner=owner, reason="debugging", by="ann", now=now)
+
+
+def test_a_hold_covers_its_flow_and_one_for_every_flow_all_of_its_organization(tx: Transaction) -> None:
+    (one,) = hold(tx, "flow-1")
+    (every,) = hold(tx, EVERY_FLOW)
+
+    assert controls.list_holds(tx, "retail") == [every, one]
+    assert controls.list_holds(tx, "bank") == []
+    assert [held.covers("flow-1") for held in (one, every)] == [True, True]
+    assert [held.covers("flow-2") for held in (one, every)] == [False, True]
+
+
+def test_each_owner_has_a_hold_of_its_own_and_a_new_one_replaces_it(tx: Transaction) -> None:
+    hold(tx, "flow-1", "flow-2", "flow-1")
+    (bridges,) = hold(tx, "flow-1", owner=BRIDGE)
+    (newer,) = hold(tx, "flow-1", now=NOW + 1)
+
+    assert controls.list_holds(tx) == [bridges, newer, Hold("retail", "flow-2", "team-voice", "debugging", "ann", NOW)]
+
+
+@pytest.mark.parametrize(
+    ("flow_id", "owner", "left"),
+    [
+        pytest.param("flow-1", None, [EVERY_FLOW], id="whoever holds it"),
+        pytest.param("flow-1", BRIDGE, [EVERY_FLOW, "flow-1"], id="one owner"),
+        pytest.param(EVERY_FLOW, None, ["flow-1", "flow-1"], id="the hold for every flow, not each flow's own"),
+        pytest.param("flow-1", "nobody", [EVERY_FLOW, "flow-1", "flow-1"], id="somebody who holds nothing"),
+        pytest.param("flow-2", None, [EVERY_FLOW, "flow-1", "flow-1"], id="a flow that is not held itself"),
+    ],
+)
+def test_a_hold_is_released_by_flow_and_owner(
+    tx: Transaction, flow_id: str, owner: str | None, left: list[str]
+) -> None:
+    hold(tx, "flow-1")
+    hold(tx, "flow-1", owner=BRIDGE)
+    hold(tx, EVERY_FLOW)
+
+    assert controls.release(tx, "bank", "flow-1") == 0
+    assert controls.release(tx, "retail", flow_id, owner=owner) == 3 - len(left)
+    assert [held.flow_id for held in controls.list_holds(tx, "retail")] == left
 
 
 @pytest.mark.parametrize(

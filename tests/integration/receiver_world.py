@@ -6,6 +6,7 @@ The receiver is the real one, with its database. Time moves only when a test mov
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,13 @@ from genesys.flows import Flow, FlowVersion, Operation
 from genesys.organizations import Analytics
 from receiver.alertmanager import Alertmanagers
 from receiver.config import ReceiverSettings
-from receiver.gather import Surroundings
+from receiver.gather import Surroundings, survey_with
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.events import Telling
 from receiver.outbound import OutboundError
 from receiver.payload import Alert
 from receiver.reader import Reader
-from receiver.store import alerts, decisions, rollbacks
+from receiver.store import alerts, decisions, rollbacks, watchdog
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Store
 from receiver.store.decisions import StoredDecision
@@ -81,12 +82,14 @@ class FlowInGenesys:
     )
     error_ratio: dict[str, float] = field(default_factory=lambda: {"14.0": 0.5})
     calls_per_minute: int = 10
+    published_by: str = "pipeline"
     active: bool = True
     deleted: bool = False
     locked_by: str | None = None
     operation: Operation | None = None
     silent_from: float = float("inf")  # nobody calls any more
     calls_end: bool = True
+    fails_from: float | None = None  # a back end is down since then: half of the calls fail, whatever the version
 
     @property
     def live(self) -> str:
@@ -100,7 +103,8 @@ class FlowInGenesys:
         if version is None or start >= self.silent_from:
             return None
         calls = self.calls_per_minute * bucket_s // 60
-        errors = int(calls * self.error_ratio.get(version, 0.0))
+        is_down = self.fails_from is not None and start >= self.fails_from
+        errors = int(calls * max(self.error_ratio.get(version, 0.0), 0.5 if is_down else 0.0))
         exits = {"FLOW_ERROR_EXIT": errors, "FLOW_DISCONNECT": calls - errors} if self.calls_end else {}
         return version, Outcomes(calls, exits)
 
@@ -118,6 +122,7 @@ class GenesysInMemory:
         self.published: list[tuple[float, str, str]] = []
         self.reactions: list[Reaction] = []
         self.down: GenesysError | None = None
+        self.listing_fails: GenesysError | None = None
         self.reading_takes_s = 0.0  # before the answer is made up
         self.answering_takes_s = 0.0  # after it, for a flow
         self.before_publish: Callable[[], None] = lambda: None
@@ -144,14 +149,21 @@ class GenesysInMemory:
         return {}
 
     def flows(self, *, published_after: float | None = None) -> list[Flow]:
-        return [self.flow(flow_id) for flow_id in self._known]
+        self._read()
+        if self.listing_fails is not None:
+            raise self.listing_fails
+        return [self._shown(flow) for flow in self._known.values() if not flow.deleted]
 
     def flow(self, flow_id: str) -> Flow:
         self._read()
         if flow_id not in self._known:
             raise Gone(f"no flow {flow_id}", 404)
-        flow = self._known[flow_id]
-        shown = Flow(
+        shown = self._shown(self._known[flow_id])
+        self._time.pass_(self.answering_takes_s)
+        return shown
+
+    def _shown(self, flow: FlowInGenesys) -> Flow:
+        return Flow(
             id=flow.id,
             name="Main IVR",
             type=flow.type,
@@ -161,12 +173,10 @@ class GenesysInMemory:
             deleted=flow.deleted,
             live_version=flow.live,
             live_published_at=flow.timeline[-1][0],
-            published_by="pipeline",
+            published_by=flow.published_by,
             locked_by=flow.locked_by,
             operation=flow.operation,
         )
-        self._time.pass_(self.answering_takes_s)
-        return shown
 
     def versions(self, flow_id: str) -> list[FlowVersion]:
         self._read()
@@ -220,10 +230,12 @@ class GenesysInMemory:
 
 
 class AlertmanagerInMemory:
-    """Alertmanager's API as far as the receiver reads it."""
+    """Alertmanager's API as far as the receiver reads it; what is in `firing` is listed, webhook or not."""
 
     def __init__(self) -> None:
         self.down = False
+        self.watchdog = True  # Prometheus reaches it
+        self.firing: dict[str, Alert] = {fingerprint(): alert_of()}
         self.silenced: dict[str, list[str]] = {}
         self.inhibited: dict[str, list[str]] = {}
         self.asked: list[str] = []
@@ -236,17 +248,38 @@ class AlertmanagerInMemory:
             raise OutboundError("alertmanager did not answer: ConnectError")
         if "/silence/" in url:
             return {"createdBy": "ann", "endsAt": "2026-11-23T10:00:00Z"}
-        known = {fingerprint(), *self.silenced, *self.inhibited}
-        if params != {"filter": 'genesys_action="rollback"'}:
-            known.add("fp-maintenance")
-        return [
-            {
-                "fingerprint": one,
-                "labels": {"alertname": "GenesysMaintenance" if one == "fp-maintenance" else "GenesysFlowFailing"},
-                "status": {"silencedBy": self.silenced.get(one, []), "inhibitedBy": self.inhibited.get(one, [])},
-            }
-            for one in sorted(known)
+        if params != {"filter": 'genesys_action=~"rollback|watchdog"'}:
+            return [self._entry("fp-maintenance", {"alertname": "GenesysMaintenance"})]
+        entries = [self._entry("fp-watchdog", {"genesys_action": "watchdog"})] if self.watchdog else []
+        return entries + [
+            self._entry(one, alert.labels, alert.annotations, alert.starts_at) for one, alert in self.firing.items()
         ]
+
+    def list(self, *alerts: Alert) -> None:
+        """These fire, and no other."""
+        self.firing = {alert.fingerprint: alert for alert in alerts}
+
+    def _entry(
+        self,
+        name: str,
+        labels: Mapping[str, str],
+        annotations: Mapping[str, str] | None = None,
+        starts_at: float = BAD_PUBLISH_AT,
+    ) -> dict[str, Any]:
+        silenced_by, inhibited_by = self.silenced.get(name, []), self.inhibited.get(name, [])
+        return {
+            "fingerprint": name,
+            "labels": dict(labels),
+            "annotations": dict(annotations or {}),
+            "startsAt": datetime.fromtimestamp(starts_at, UTC).isoformat(),
+            "endsAt": datetime.fromtimestamp(starts_at + 14400, UTC).isoformat(),
+            "receivers": [{"name": "rollback-receiver"}],
+            "status": {
+                "state": "suppressed" if silenced_by or inhibited_by else "active",
+                "silencedBy": silenced_by,
+                "inhibitedBy": inhibited_by,
+            },
+        }
 
 
 def fingerprint(flow_id: str = FLOW_ID, org: str = "retail", version: str = "14.0") -> str:
@@ -303,7 +336,13 @@ class Receiver:
             tools = Tools(
                 store=store,
                 genesys=cloud,
-                reader=Reader(cloud, Analytics(), retry_s=settings.timing.retry_s, credentials=lambda _: None),
+                reader=Reader(
+                    cloud,
+                    Analytics(),
+                    retry_s=settings.timing.retry_s,
+                    survey=survey_with(settings),
+                    credentials=lambda _: None,
+                ),
                 alertmanagers=Alertmanagers(
                     settings.alertmanagers, alertmanager, max_age_s=settings.timing.alertmanager_max_age_s
                 ),
@@ -339,6 +378,7 @@ class Scene:
         self.time = Time()
         self.clouds = {org: GenesysInMemory(self.time) for org in orgs}
         self.alertmanager = AlertmanagerInMemory()
+        self.watchdog_arrives = True
         self.receiver = self.another_receiver("receiver-1")
 
     @property
@@ -357,6 +397,9 @@ class Scene:
         """Let the loop of every organization tick for a while."""
         until = self.time.now + seconds
         while self.time.now < until:
+            if self.watchdog_arrives:
+                with self.store.begin() as tx:
+                    watchdog.arrived(tx, now=self.time.now)
             for org in self.clouds:
                 self.receiver.tick(org)
             self.time.pass_(step_s)

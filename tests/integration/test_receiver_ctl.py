@@ -18,7 +18,7 @@ from receiver.ctl.cli import main
 from receiver.ctl.options import end_of, length, moment
 from receiver.metrics import ReceiverMetrics
 from receiver.policy import Verdict
-from receiver.store import controls, rollbacks
+from receiver.store import controls, quarantines, rollbacks
 from receiver.store.database import Store
 from receiver.store.rollbacks import Answer, State
 from receiver.web import create_app
@@ -145,6 +145,7 @@ def test_a_rollback_is_told_with_its_steps_and_permits(busy: Desk) -> None:
 def test_status_is_one_look_at_everything(busy: Desk) -> None:
     busy.run("pause", "--org", "bank", "--reason", "incident 4711")
     busy.run("maintenance", "open", "--org", "retail", "--flow", "flow-3", "--for", "2h", "--reason", "release 12")
+    busy.run("hold", "--org", "bank", "--flow", "flow-2", "--reason", "debugging")
     busy.worker_problems.append("the worker of retail has been silent for 200 s")
 
     shown = busy.shows("status")
@@ -152,6 +153,7 @@ def test_status_is_one_look_at_everything(busy: Desk) -> None:
         "NOT READY: the worker of retail has been silent for 200 s",
         "incident 4711",
         "release 12",
+        "debugging",
         "flow-2 fails",
         "14.0 -> 13.0  publishing",
     ):
@@ -161,7 +163,7 @@ def test_status_is_one_look_at_everything(busy: Desk) -> None:
 
 def test_status_of_a_quiet_receiver_says_so(desk: Desk) -> None:
     shown = desk.shows("status", "--org", "retail")
-    for expected in ("ready", "not paused", "no maintenance windows", "no alerts", "no rollbacks"):
+    for expected in ("ready", "not paused", "no holds", "no maintenance windows", "no alerts", "no rollbacks"):
         assert f"\n{expected}\n" in f"{shown}\n"
 
 
@@ -175,6 +177,9 @@ def test_status_of_a_quiet_receiver_says_so(desk: Desk) -> None:
         (["rollback", "show", "rollback-1"], "steps"),
         (["maintenance", "list"], "windows"),
         (["pause", "--reason", "x"], "paused_by"),
+        (["hold", "--org", "retail", "--reason", "x"], "holds"),
+        (["holds"], "holds"),
+        (["quarantine", "list"], "quarantines"),
     ],
     ids=lambda part: " ".join(part) if isinstance(part, list) else part,
 )
@@ -202,6 +207,30 @@ def test_pause_and_resume_of_one_organization(desk: Desk) -> None:
     desk.shows("pause", "--org", "bank", "--reason", "bank")
     assert "every organization" in desk.shows("resume", "--org", "bank")
     assert paused(desk) == [("*", "the-operator", "all")]
+
+
+def test_flows_are_held_and_released(desk: Desk) -> None:
+    shown = desk.shows(
+        "hold", "--org", "retail", "--flow", "f1", "--flow", "f2", "--owner", "team-voice", "--reason", "x"
+    )
+    assert re.search(r"retail  f1 +team-voice .* the-operator  x\n", shown)
+    assert desk.shows("holds") == desk.shows("holds", "--org", "retail") == shown
+    assert desk.shows("holds", "--org", "bank") == "no holds\n"
+
+    assert "f1" not in desk.shows("release", "--org", "retail", "--flow", "f1")
+    assert desk.shows("release", "--org", "retail", "--flow", "f2", "--owner", "team-voice") == "no holds\n"
+    assert "every flow" in desk.shows("hold", "--org", "retail", "--reason", "x")
+    assert desk.shows("release", "--org", "retail") == "no holds\n"
+
+
+def test_a_quarantine_is_listed_and_lifted(desk: Desk) -> None:
+    with desk.store.begin() as tx:
+        quarantines.put(tx, put_rollback(tx, put_alert(tx, now=NOW), "rollback-1", now=NOW), now=NOW)
+        (made,) = quarantines.newest(tx, org=None, limit=1)
+    assert made.id in desk.shows("quarantine", "list", "--org", "retail", "--flow", "flow-1")
+
+    assert desk.shows("quarantine", "lift", made.id) == "no version is in quarantine\n"
+    assert "by the-operator" in desk.shows("quarantine", "list", "--lifted")
 
 
 def test_a_window_is_opened_listed_and_closed(desk: Desk) -> None:
@@ -238,6 +267,9 @@ def test_a_window_for_all_flows_can_begin_later_and_end_at_a_time(desk: Desk) ->
         (["pause", "--org", "retial", "--reason", "x"], "known: *, bank, retail"),
         (["decisions", "--verdict", "guilty"], "verdict"),
         (["maintenance", "close", "other"], "no such window"),
+        (["release", "--org", "retail", "--flow", "f1"], "held in retail: nothing"),
+        (["hold", "--org", "retial", "--reason", "x"], "known: bank, retail"),
+        (["quarantine", "lift", "other"], "no such quarantine"),
         (["maintenance", "open", "--org", "bank", "--until", "2024-01-01T12:00:00Z", "--reason", "x"], "#/ends_at"),
     ],
     ids=lambda part: " ".join(part) if isinstance(part, list) else part,

@@ -20,7 +20,7 @@ from werkzeug.test import TestResponse
 
 from receiver.metrics import Outcome, ReceiverMetrics
 from receiver.policy import Verdict
-from receiver.store import controls, rollbacks
+from receiver.store import controls, rollbacks, watchdog
 from receiver.store.database import Store
 from receiver.store.rollbacks import Answer
 from receiver.web import create_app
@@ -206,16 +206,23 @@ def test_the_unexpected_is_a_bare_500_in_the_answer_and_once_in_the_log(
 
 
 def test_every_outcome_of_a_delivery_is_counted(receiver: Receiver, without_database: Receiver) -> None:
-    receiver.deliver(payload(alert(), alert()))
+    receiver.deliver(payload(alert(), alert(), alert("w", genesys_action="watchdog")))
     receiver.deliver({})
     receiver.call("POST", "/api/v1/alerts")
     receiver.call("POST", "/api/v1/alerts", role="viewer")
     receiver.call("POST", "/api/v1/alerts", role="alertmanager", data="x" * (MAX_BODY_BYTES + 1))
     without_database.deliver(payload(alert()))
-    counted = {"stored": 1.0, "duplicate": 1.0, "malformed": 1.0, "unauthorized": 2.0, "too_large": 1.0}
+    counted = {
+        "stored": 1.0,
+        "duplicate": 1.0,
+        "watchdog": 1.0,
+        "malformed": 1.0,
+        "unauthorized": 2.0,
+        "too_large": 1.0,
+    }
     assert receiver.received() == counted
     assert without_database.received() == {"not_stored": 1.0}
-    assert {*counted, "not_stored"} == {outcome.value for outcome in Outcome}
+    assert {*counted, "not_stored", "reconciled"} == {outcome.value for outcome in Outcome}
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -231,6 +238,21 @@ def test_whatever_is_sent_is_never_an_error_of_ours(receiver: Receiver, body: by
     assert answer.status_code in (202, 400)
 
 
+def test_of_the_watchdog_only_its_time_is_kept(receiver: Receiver) -> None:
+    answer = receiver.deliver(payload(alert(genesys_action="watchdog")))
+    assert (answer.status_code, answer.get_json()) == (202, {"stored": 0, "duplicate": 0})
+    assert receiver.get("/alerts")["alerts"] == []
+    with receiver.store.begin() as tx:
+        seen_at = watchdog.last_seen(tx)
+    assert seen_at == pytest.approx(time.time(), abs=30)
+
+
+def test_a_watchdog_that_is_resolved_shows_nothing(receiver: Receiver) -> None:
+    receiver.deliver(payload(alert(status="resolved", genesys_action="watchdog")))
+    with receiver.store.begin() as tx:
+        assert watchdog.last_seen(tx) is None
+
+
 # Who may do what
 
 CALLS: dict[tuple[str, str], set[str]] = {
@@ -239,18 +261,32 @@ CALLS: dict[tuple[str, str], set[str]] = {
     ("GET", "/decisions"): {"viewer", "operator"},
     ("GET", "/rollbacks"): {"viewer", "operator"},
     ("GET", "/rollbacks/r1"): {"viewer", "operator"},
+    ("GET", "/flows"): {"viewer", "operator"},
+    ("GET", "/flows/retail/f1"): {"viewer", "operator"},
     ("GET", "/pause"): {"viewer", "operator"},
     ("PUT", "/pause"): {"operator"},
     ("DELETE", "/pause"): {"operator"},
     ("GET", "/maintenance"): {"viewer", "operator"},
     ("POST", "/maintenance"): {"operator"},
     ("DELETE", "/maintenance/w1"): {"operator"},
+    ("GET", "/holds"): {"viewer", "operator"},
+    ("PUT", "/holds"): {"operator"},
+    ("DELETE", "/holds"): {"operator"},
+    ("GET", "/quarantines"): {"viewer", "operator"},
+    ("DELETE", "/quarantines/q1"): {"operator"},
 }
 
 
 def test_the_table_of_roles_names_every_call_of_the_api(receiver: Receiver) -> None:
     rules = {
-        (method, rule.rule.removeprefix("/api/v1").replace("<rollback_id>", "r1").replace("<window_id>", "w1"))
+        (
+            method,
+            rule.rule.removeprefix("/api/v1")
+            .replace("<rollback_id>", "r1")
+            .replace("<window_id>", "w1")
+            .replace("<quarantine_id>", "q1")
+            .replace("<org>/<flow_id>", "retail/f1"),
+        )
         for rule in receiver.app.url_map.iter_rules()
         if rule.rule.startswith("/api/")
         for method in (rule.methods or set()) - {"HEAD"}
@@ -353,10 +389,12 @@ def test_an_alert_shows_what_is_known_about_it(recorded: Receiver) -> None:
         "flow_version": "14.0",
         "signal": "error_exit",
         "open": True,
+        "source": "webhook",
         "starts_at": shown(NOW - 180),
         "received_at": shown(NOW),
         "refreshed_at": shown(NOW),
         "closed_at": None,
+        "closed_by": None,
         "verdict": "paused",
         "holding_back": ["paused"],
         "labels": {"org": "bank", "flow_id": "flow-2", "flow_version": "14.0", "signal": "error_exit"},
@@ -664,8 +702,9 @@ def test_an_unknown_method_is_405_and_names_the_known_ones(
 def test_without_the_database_every_call_is_503_or_refused_before(
     without_database: Receiver, method: str, path: str
 ) -> None:
-    order = {"PUT": {"reason": "x"}, "POST": window()}.get(method)
-    answer = without_database.call(method, f"/api/v1{path}", role="operator", json=order)
+    order = {"PUT": {"org": "retail", "reason": "x"}, "POST": window()}.get(method)
+    asked = {"org": "retail"} if (method, path) == ("DELETE", "/holds") else None
+    answer = without_database.call(method, f"/api/v1{path}", role="operator", json=order, query_string=asked)
     assert "no-such-folder" not in problem(answer, 503)["detail"]
 
 

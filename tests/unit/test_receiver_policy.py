@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from genesys.evidence import Tally
 from genesys.excess import Finding, WindowFinding
 from genesys.flows import Flow, Operation
-from receiver.policy import MAX_TRIES, Limits, Verdict, decide
+from receiver.common_cause import CommonCause, CommonCauseLimits
+from receiver.policy import FINAL, MAX_TRIES, Limits, Verdict, decide, is_final
+from receiver.probation import Probation
 from receiver.situation import Mode, Situation, Suppression, VersionEvidence
 from receiver.target import Candidate, TargetChoice
 
 NOW = 1_795_349_000.0
-LIMITS = Limits(evidence_max_age_s=300)
+LIMITS = Limits(evidence_max_age_s=300, budget_s=86400, budget_per_flow=2, budget_per_org=6)
 
 FLOW = Flow(
     id="flow-1",
@@ -43,6 +45,7 @@ EVIDENCE = VersionEvidence(
     newest=Tally(10, 20, 20),
     recovered=False,
 )
+ALONE = CommonCause(established=(), deployments=1, healthy=9, limits=CommonCauseLimits(), flows=10)
 GOOD = Situation(
     at=NOW,
     contract="1",
@@ -50,6 +53,7 @@ GOOD = Situation(
     firing=True,
     accused_version="14.0",
     pauses=(),
+    holds=(),
     mode=Mode.AUTO,
     mode_note="",
     alertmanager_configured=True,
@@ -60,10 +64,16 @@ GOOD = Situation(
     rollback_in_progress=None,
     written_rollbacks=(),
     unwritten_tries=0,
+    tries=0,
     restored_by=None,
     evidence=EVIDENCE,
     evidence_problem="",
+    probation=Probation(False, "on probation"),
+    common_cause=ALONE,
+    common_cause_problem="",
     lockout_until=0.0,
+    started_of_flow=0,
+    started_of_org=0,
     target=TargetChoice("13.0", (Candidate("13.0", ""),)),
     target_problem="",
 )
@@ -75,6 +85,7 @@ BROKEN: list[tuple[str, Verdict, dict[str, Any]]] = [
     ("a label is missing", Verdict.UNKNOWN_CONTRACT, {"missing_labels": ("flow_version",)}),
     ("the alert is over", Verdict.RESOLVED, {"firing": False}),
     ("paused", Verdict.PAUSED, {"pauses": ("retail paused by ann: storm",)}),
+    ("held", Verdict.HELD, {"holds": ("the flow held for team-voice, set by ann: debugging",)}),
     ("mode ignore", Verdict.IGNORED, {"mode": Mode.IGNORE}),
     ("no mode is known", Verdict.IGNORED, {"mode": None}),
     ("silenced", Verdict.SILENCED, {"suppression": Suppression(silenced_by=("silence s1",))}),
@@ -98,7 +109,17 @@ BROKEN: list[tuple[str, Verdict, dict[str, Any]]] = [
         Verdict.NOT_CONFIRMED,
         {"evidence": replace(EVIDENCE, finding=Finding((INNOCENT,), None, None))},
     ),
+    ("off probation", Verdict.ESTABLISHED, {"probation": Probation(True, "left probation")}),
+    ("probation is unknown", Verdict.ESTABLISHED, {"probation": None}),
+    (
+        "two established flows fail too",
+        Verdict.COMMON_CAUSE,
+        {"common_cause": replace(ALONE, established=("Sales", "Support"), deployments=3)},
+    ),
+    ("other flows are unknown", Verdict.COMMON_CAUSE, {"common_cause": None}),
     ("locked out", Verdict.LOCKOUT, {"lockout_until": NOW + 1}),
+    ("the flow's budget is spent", Verdict.BUDGET_SPENT, {"started_of_flow": 2}),
+    ("the organization's budget is spent", Verdict.BUDGET_SPENT, {"started_of_org": 6}),
     ("open in Architect", Verdict.LOCKED_IN_ARCHITECT, {"flow": replace(FLOW, locked_by="bob")}),
     (
         "an operation is under way",
@@ -130,6 +151,28 @@ def test_one_thing_against_it_names_the_verdict(verdict: Verdict, changes: dict[
     assert verdict in decision.holding_back
 
 
+def test_the_guards_are_those_of_the_design_in_its_order() -> None:
+    assert [verdict.value for verdict in ORDER] == [
+        *("unknown_contract", "resolved", "paused", "held", "ignored", "silenced", "inhibited", "maintenance"),
+        *("inactive", "superseded", "in_progress", "already_rolled_back", "restored_by_bridge", "stale_evidence"),
+        *("not_confirmed", "established", "common_cause", "lockout", "budget_spent", "locked_in_architect"),
+        *("no_eligible_target", "observing"),
+    ]
+
+
+def test_a_refusal_is_final_only_where_nothing_can_change_it_and_an_alert_that_fires_again_is_decided_anew() -> None:
+    assert {Verdict.RESOLVED, Verdict.RESTORED_BY_BRIDGE, Verdict.ESTABLISHED} == FINAL
+    assert {verdict for verdict in Verdict if is_final(verdict.value)} == FINAL - {Verdict.RESOLVED}
+    assert not is_final(None)
+
+
+@given(st.deferred(lambda: situations))
+def test_a_final_verdict_never_rests_on_what_could_not_be_read(now: Situation) -> None:
+    decision = decide(now, LIMITS)
+
+    assert not any(guard.unknown for guard in decision.guards if guard.name is decision.verdict in FINAL)
+
+
 def test_every_guard_can_hold_back() -> None:
     assert {verdict for _, verdict, _ in BROKEN} == set(ORDER)
 
@@ -141,6 +184,8 @@ def test_every_guard_can_hold_back() -> None:
         pytest.param({"evidence": replace(EVIDENCE, end=NOW - 300)}, id="evidence exactly as old as it may be"),
         pytest.param({"lockout_until": NOW}, id="the lockout ends now"),
         pytest.param({"unwritten_tries": MAX_TRIES - 1}, id="one try is left"),
+        pytest.param({"started_of_flow": 1, "started_of_org": 5}, id="one rollback is left in both budgets"),
+        pytest.param({"common_cause": replace(ALONE, established=("Sales",))}, id="one established flow fails too"),
         pytest.param(
             {"flow": replace(FLOW, operation=Operation("op", complete=True, status="SUCCESS"))},
             id="the last operation is complete",
@@ -227,6 +272,7 @@ situations = st.builds(
     missing_labels=names,
     firing=st.booleans(),
     pauses=names,
+    holds=names,
     mode=st.sampled_from([*Mode, None]),
     alertmanager_configured=st.booleans(),
     suppression=st.none() | st.builds(Suppression, names, names),
@@ -237,7 +283,11 @@ situations = st.builds(
     unwritten_tries=st.integers(0, 5),
     restored_by=st.none() | st.just("r0"),
     evidence=st.none() | evidences,
+    probation=st.sampled_from([GOOD.probation, Probation(True, "left probation"), None]),
+    common_cause=st.sampled_from([ALONE, replace(ALONE, deployments=4, healthy=6), None]),
     lockout_until=st.sampled_from([0.0, NOW, NOW + 60]),
+    started_of_flow=st.integers(0, 3),
+    started_of_org=st.integers(0, 7),
     target=st.none() | st.sampled_from([TargetChoice(None, ()), GOOD.target]),
 )
 
@@ -263,7 +313,12 @@ def nothing_is_against(now: Situation) -> bool:
         and now.target.version is not None
         and now.lockout_until <= now.at
         and now.unwritten_tries < MAX_TRIES
-        and not (now.missing_labels or now.pauses or now.windows or now.written_rollbacks)
+        and now.probation is not None
+        and not now.probation.left
+        and now.common_cause == ALONE
+        and now.started_of_flow < LIMITS.budget_per_flow
+        and now.started_of_org < LIMITS.budget_per_org
+        and not (now.missing_labels or now.pauses or now.holds or now.windows or now.written_rollbacks)
         and now.rollback_in_progress is None
         and now.restored_by is None
     )
@@ -284,10 +339,15 @@ def test_the_verdict_is_the_first_guard_that_holds_back(now: Situation) -> None:
 
 STOPS: list[tuple[str, dict[str, Any]]] = [
     ("paused", {"pauses": ("ann",)}),
+    ("held", {"holds": ("bridge",)}),
     ("in a window", {"windows": ("w1",)}),
     ("silenced", {"alertmanager_configured": True, "suppression": Suppression(silenced_by=("s1",))}),
     ("inhibited", {"alertmanager_configured": True, "suppression": Suppression(inhibited_by=("a1",))}),
     ("locked out", {"lockout_until": NOW + 1}),
+    ("established", {"probation": Probation(True, "left probation")}),
+    ("a common cause", {"common_cause": replace(ALONE, deployments=9, healthy=1)}),
+    ("out of budget", {"started_of_flow": 2}),
+    ("other flows unknown", {"common_cause": None}),
     ("mode unknown", {"mode": None}),
     ("Alertmanager unknown", {"alertmanager_configured": True, "suppression": None}),
     ("flow unknown", {"flow": None}),

@@ -46,7 +46,7 @@ ALERT = StoredAlert(
     verdict=None,
     holding_back=None,
 )
-NOTHING = Reading(Read(FLOW), Read([]), Read(Evidence(END - 3600, END, 60, {})), Read(None))
+NOTHING = Reading(Read(FLOW), Read([]), Read(Evidence(END - 3600, END, 60, {})), Read(None), Read([]))
 
 
 def evidence_of(**starts: list[int]) -> Evidence:

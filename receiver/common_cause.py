@@ -1,0 +1,182 @@
+"""Do several flows fail at once? Then no single deployment is to blame, and taking one back would not help.
+
+Judges every flow of an organization by the same settled minutes, with the same
+test as the accused one. Pure: `reader` reads what is judged.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from genesys.evidence import Evidence, Outcomes, Signal
+from genesys.excess import ExcessLimits, find_excess, threshold_for
+from genesys.flows import Flow
+from genesys.history import baseline_ratio
+from receiver.probation import ProbationLimits, judge_probation, stretches_of
+
+MIN_ESTABLISHED = 2  # one established flow that fails may have a cause of its own
+MIN_DEPLOYMENTS = 2  # a cause that one deployment has alone is not common
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """One flow with traffic in the trailing hour: does its live version fail, and has that left probation?"""
+
+    flow_id: str
+    name: str
+    version: str
+    published_by: str | None
+    published_at: float | None
+    fails: bool
+    is_established: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CommonCauseLimits:
+    """From which share of the flows on a cause is common, among how many, and what counts as one deployment."""
+
+    ratio: float = 0.3
+    min_flows: int = 4
+    deployment_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class CommonCause:
+    """What fails in the organization at once."""
+
+    established: tuple[str, ...]  # names of flows whose version has left probation and fails
+    deployments: int  # independent ones that fail
+    healthy: int
+    limits: CommonCauseLimits
+    flows: int  # with traffic
+
+    @property
+    def found(self) -> bool:
+        return len(self.established) >= MIN_ESTABLISHED or self._is_widespread
+
+    @property
+    def _is_widespread(self) -> bool:
+        return (
+            self.flows >= self.limits.min_flows
+            and self.deployments >= MIN_DEPLOYMENTS
+            and self.deployments >= self.limits.ratio * (self.deployments + self.healthy)
+        )
+
+    def describe(self) -> str:
+        """One line for the record."""
+        line = f"{self.deployments} independent deployments and {len(self.established)} established flows fail"
+        names = f" ({', '.join(self.established)})" if self.established else ""
+        return f"{line}{names}, {self.healthy} of {self.flows} flows with traffic do not"
+
+    def allowed(self) -> str:
+        """What would not hold back."""
+        return (
+            f"fewer than {MIN_ESTABLISHED} established flows, and fewer than {self.limits.ratio:.0%} of the flows "
+            f"(fewer than {MIN_DEPLOYMENTS} deployments, or fewer than {self.limits.min_flows} flows with traffic)"
+        )
+
+
+def find_common_cause(neighbours: Sequence[Neighbour], limits: CommonCauseLimits) -> CommonCause:
+    """Count what fails. Flows that fail and were published together count as one deployment, healthy ones one each."""
+    failing = [one for one in neighbours if one.fails]
+    return CommonCause(
+        established=tuple(sorted(one.name for one in failing if one.is_established)),
+        deployments=_deployments(failing, limits.deployment_s),
+        healthy=len(neighbours) - len(failing),
+        limits=limits,
+        flows=len(neighbours),
+    )
+
+
+def survey(
+    evidence: Evidence,
+    history: Evidence,
+    flows: Iterable[Flow],
+    *,
+    threshold_ratio: Callable[[Flow], float],
+    probation: ProbationLimits,
+) -> tuple[Neighbour, ...]:
+    """Every listed flow with traffic in the trailing hour; one that is not listed (any more) is left out.
+
+    `threshold_ratio` gives what is configured for a flow.
+    """
+    recent, past = _by_flow(evidence), _by_flow(history)
+    nothing = Evidence(history.start, history.end, history.bucket_s, {})
+    return tuple(
+        _neighbour(flow, _Past(recent[flow.id], past.get(flow.id, nothing), threshold_ratio(flow)), probation)
+        for flow in flows
+        if flow.id in recent and flow.live_version is not None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """One flow's trailing hour and history, and its configured threshold."""
+
+    evidence: Evidence
+    history: Evidence
+    threshold_ratio: float
+
+
+def _neighbour(flow: Flow, past: _Past, probation: ProbationLimits) -> Neighbour:
+    version = flow.live_version or ""
+    since = max(flow.live_published_at or 0.0, others_started_until(past.evidence, flow.id, version))
+    fails = established = False
+    for signal in Signal:
+        tallies = past.evidence.tallies(flow.id, version, signal, since)
+        if sum(1 for tally in tallies.values() if tally.errors) < ExcessLimits().breach_minutes:
+            continue  # nothing could convict it; most flows end here, and their history need not be added up
+        baseline = baseline_ratio(past.history, flow_id=flow.id, live_version=version, live_since=since, signal=signal)
+        threshold = threshold_for(past.threshold_ratio, baseline)
+        found = find_excess(
+            tallies,
+            end=past.evidence.end,
+            bucket_s=past.evidence.bucket_s,
+            threshold_ratio=threshold,
+            baseline_ratio=baseline,
+        )
+        if found.convicted_by is None:
+            continue
+        fails = True
+        stretches = stretches_of(
+            past.history, past.evidence, flow_id=flow.id, version=version, signal=signal, live_since=since
+        )
+        live_s = past.evidence.end - since
+        established |= judge_probation(stretches, live_s=live_s, threshold_ratio=threshold, limits=probation).left
+    return Neighbour(flow.id, flow.name, version, flow.published_by, flow.live_published_at, fails, established)
+
+
+def others_started_until(evidence: Evidence, flow_id: str, version: str) -> float:
+    """The end of the newest bucket in which a conversation of the flow began on another version; 0 without any."""
+    starts = [
+        start
+        for other in evidence.versions(flow_id) - {version}
+        for start, outcomes in evidence.outcomes[flow_id, other].items()
+        if outcomes.entries
+    ]
+    return float(max(starts) + evidence.bucket_s) if starts else 0.0
+
+
+def _by_flow(evidence: Evidence) -> dict[str, Evidence]:
+    """The evidence of each flow alone: what is asked about one flow need not go through all."""
+    parts: dict[str, dict[tuple[str, str], Mapping[int, Outcomes]]] = {}
+    for key, buckets in evidence.outcomes.items():
+        parts.setdefault(key[0], {})[key] = buckets
+    return {flow_id: Evidence(evidence.start, evidence.end, evidence.bucket_s, part) for flow_id, part in parts.items()}
+
+
+def _deployments(failing: Iterable[Neighbour], deployment_s: float) -> int:
+    """How many deployments the flows are from; one whose publisher or date is unknown is one of its own."""
+    unknown = 0
+    known: dict[str, list[float]] = {}
+    for one in failing:
+        if one.published_by is None or one.published_at is None:
+            unknown += 1
+        else:
+            known.setdefault(one.published_by, []).append(one.published_at)
+    return unknown + sum(_groups(sorted(dates), deployment_s) for dates in known.values())
+
+
+def _groups(dates: Sequence[float], deployment_s: float) -> int:
+    """Groups of dates (ascending, at least one) between which more than `deployment_s` have passed."""
+    return 1 + sum(1 for sooner, later in itertools.pairwise(dates) if later - sooner > deployment_s)

@@ -1,0 +1,72 @@
+"""Quarantines: a version that was rolled back is no target, and is not rolled back again, until a person lifts it."""
+
+from dataclasses import dataclass
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from receiver.store.database import Transaction
+from receiver.store.rollbacks import Rollback
+from receiver.store.schema import quarantines
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """The accused version of one rollback that wrote. Times are Unix seconds."""
+
+    id: str
+    rollback_id: str
+    org: str
+    object_type: str
+    object_id: str
+    version: str
+    quarantined_at: float
+    lifted_at: float | None
+    lifted_by: str | None
+
+
+def put(tx: Transaction, rollback: Rollback, *, now: float) -> None:
+    """Quarantine the accused version; a rollback has one quarantine, lifted or not."""
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    tx.execute(
+        dialect.insert(quarantines)
+        .values(
+            id=str(uuid4()),
+            rollback_id=rollback.id,
+            org=rollback.org,
+            object_type=rollback.object_type,
+            object_id=rollback.object_id,
+            version=rollback.accused_version,
+            quarantined_at=now,
+        )
+        .on_conflict_do_nothing(index_elements=[quarantines.c.rollback_id])
+    )
+
+
+def lift(tx: Transaction, quarantine_id: str, *, by: str, now: float) -> bool:
+    """Trust the version again; False if there is no such quarantine, or it was lifted before."""
+    in_force = (quarantines.c.id == quarantine_id, quarantines.c.lifted_at.is_(None))
+    return tx.execute(sa.update(quarantines).where(*in_force).values(lifted_at=now, lifted_by=by)).rowcount > 0
+
+
+def lifted(tx: Transaction, org: str, object_id: str) -> frozenset[str]:
+    """Ids of the flow's rollbacks whose quarantine was lifted: they hold against no version any more."""
+    query = sa.select(quarantines.c.rollback_id).where(
+        quarantines.c.org == org, quarantines.c.object_id == object_id, quarantines.c.lifted_at.is_not(None)
+    )
+    return frozenset(tx.scalars(query))
+
+
+def newest(
+    tx: Transaction, *, org: str | None, flow_id: str | None = None, also_lifted: bool = False, limit: int
+) -> list[Quarantine]:
+    """For people: the newest quarantines first."""
+    query = sa.select(quarantines).order_by(quarantines.c.quarantined_at.desc(), quarantines.c.id).limit(limit)
+    if org is not None:
+        query = query.where(quarantines.c.org == org)
+    if flow_id is not None:
+        query = query.where(quarantines.c.object_id == flow_id)
+    if not also_lifted:
+        query = query.where(quarantines.c.lifted_at.is_(None))
+    return [Quarantine(**row) for row in tx.execute(query).mappings()]
