@@ -73,6 +73,7 @@ PLOTS: Mapping[str, Plot] = MappingProxyType(
         "burst": Plot("burst", why_not=never_fired),
         "maintenance": Plot("maintenance", _open_window, lambda stack: suppressed(stack, "inhibitedBy")),
         "silenced": Plot("silenced", _silence, lambda stack: suppressed(stack, "silencedBy")),
+        "backend-outage": Plot("backend-outage", why_not=lambda stack: decided(stack, "established", "common_cause")),
         "forged-alert": Plot("burst", _forge_alert, lambda stack: decided(stack, "not_confirmed"), watch_s=240.0),
     }
 )

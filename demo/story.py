@@ -115,12 +115,9 @@ class Story:
     def _receiver(self) -> Iterator[Line]:
         for alert in self._stack.api("GET", "alerts")["alerts"]:
             about = f"{alert['flow_version']} of {alert['flow_id']}"
-            yield Line(
-                f"stored {alert['id']}",
-                _seconds(alert["received_at"]),
-                "receiver",
-                f"webhook: alert about {about} stored",
-            )
+            by = "webhook" if alert["source"] == "webhook" else "Alertmanager's list"
+            text = f"{by}: alert about {about} stored"
+            yield Line(f"stored {alert['id']}", _seconds(alert["received_at"]), "receiver", text)
         rolled_back: set[str] = set()
         for decision in reversed(self._stack.api("GET", "decisions")["decisions"]):
             yield from _decision_lines(decision, again=decision["rollback_id"] in rolled_back)

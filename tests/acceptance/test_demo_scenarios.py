@@ -28,6 +28,7 @@ ENDS = {
     "burst": LEFT_ALONE,
     "maintenance": LEFT_ALONE + "GenesysFlowFailing fires and is inhibited by the maintenance window",
     "silenced": LEFT_ALONE + "GenesysFlowFailing fires and is silenced",
+    "backend-outage": LEFT_ALONE,
     "forged-alert": LEFT_ALONE + "1 alert(s) refused, not_confirmed: ",
 }
 

@@ -41,7 +41,7 @@ def test_in_a_maintenance_window_nothing_is_written_until_it_is_closed(start_sta
     (maintenance,) = at_alertmanager(stack, "GenesysMaintenance")
     assert suppressed["status"]["inhibitedBy"] == [maintenance["fingerprint"]]
     assert_held_back(stack, simulated_s=HELD_BACK_S)
-    assert stack.api("GET", "alerts")["alerts"] == []  # what is inhibited is not sent
+    assert decisions(stack, "inhibited")  # what is inhibited is not sent: the receiver has found it in the list
 
     rollbackctl(stack, "maintenance", "close", window["id"])
     assert_rolled_back_once(stack)
@@ -76,7 +76,10 @@ def test_behind_a_silence_nothing_is_written_until_it_expires(start_stack: Start
     suppressed = _await_suppressed(stack, "silencedBy")
     assert suppressed["status"]["silencedBy"] == [silence_id]
     assert_held_back(stack, simulated_s=HELD_BACK_S)
-    assert stack.api("GET", "alerts")["alerts"] == []  # what is silenced is not sent
+    (alert,) = stack.api("GET", "alerts")["alerts"]
+    assert alert["source"] == "reconciliation"  # what is silenced is not sent
+    (silenced,) = [guard for guard in decisions(stack, "silenced")[0]["guards"] if guard["holds_back"]]
+    assert silenced["value"].startswith(f"silence {silence_id} by voice-team until ")
 
     _alertmanager(stack, "DELETE", f"silence/{silence_id}")
     assert_rolled_back_once(stack)

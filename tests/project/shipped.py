@@ -13,6 +13,7 @@ from tests.project.promql import Selector, code, groupings, selectors
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "alert_rules"
+PROMETHEUS_OWN = frozenset({"up", "ALERTS", "ALERTS_FOR_STATE"})
 TARGET_LABELS = frozenset({"job", "instance"})
 
 Rule = dict[str, Any]
@@ -88,5 +89,5 @@ def unknown_names(selector: Selector, known: dict[str, frozenset[str]]) -> list[
     return [
         metric
         for metric in selector.metrics
-        if metric not in known and metric not in ("up", "ALERTS") and not metric.startswith("prometheus_")
+        if metric not in known and metric not in PROMETHEUS_OWN and not metric.startswith("prometheus_")
     ]

@@ -23,10 +23,10 @@ from exporter.web import application
 from genesys.evidence import WINDOWS, Signal
 from genesys.settings import load
 from receiver.catalogue import CATALOGUE as RECEIVED
-from receiver.config import ReceiverSettings
+from receiver.config import ReceiverSettings, Timing
 from receiver.ctl.cli import DEFAULT_URL
 from receiver.metrics import Outcome, ReceiverMetrics, Sending, Step
-from receiver.payload import ACTION, MAX_KEY_CHARS, REQUIRED_LABELS
+from receiver.payload import ACTION, MAX_KEY_CHARS, REQUIRED_LABELS, WATCHDOG
 from receiver.policy import CONTRACT, Verdict
 from receiver.store.database import Store
 from receiver.store.rollbacks import State
@@ -103,8 +103,8 @@ def test_a_rule_compares_labels_with_values_that_exist(rule: Rule) -> None:
 @pytest.mark.parametrize("rule", ALERTS.values(), ids=ALERTS)
 def test_an_alerts_texts_use_labels_that_it_has(rule: Rule) -> None:
     used = {label for text in rule["annotations"].values() for label in re.findall(r"\$labels\.(\w+)", text)}
-    first = selectors(rule["expr"])[0].metrics[0]
-    if first in SERIES:
+    asked = [metric for selector in selectors(rule["expr"]) for metric in selector.metrics]
+    if asked and asked[0] in SERIES:
         assert used <= labels_of(rule["expr"], SERIES)
 
 
@@ -177,6 +177,16 @@ def test_the_alert_has_every_label_that_the_receiver_requires(action: str) -> No
     assert max(len(value) for value in rule["labels"].values()) <= MAX_KEY_CHARS
 
 
+def test_the_watchdog_has_the_action_by_which_the_receiver_knows_it() -> None:
+    (rule,) = [rule for rule in rules() if rule.get("alert") == "GenesysWatchdog"]
+    assert (rule["labels"]["genesys_action"], rule["labels"]["genesys_contract"]) == (WATCHDOG, CONTRACT)
+
+
+def test_the_rules_call_the_path_silent_when_the_receiver_does() -> None:
+    (rule,) = [rule for rule in rules() if rule.get("alert") == "GenesysAlertPathSilent"]
+    assert f"> {Timing().watchdog_silent_s:.0f}  # seconds" in rule["expr"]
+
+
 def test_the_alert_has_every_annotation_that_the_receiver_reads() -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "receiver").rglob("*.py"))
     read = set(re.findall(r'annotations(?:\.get\(|\[|"\]\.get\()"(\w+)"', sources))
@@ -187,8 +197,9 @@ def test_the_alert_has_every_annotation_that_the_receiver_reads() -> None:
 def test_alertmanager_groups_and_inhibits_by_labels_that_the_alerts_have() -> None:
     configured = content("alertmanager.yml")
     target = alert_labels(failing(ACTION))
-    (route,) = [route for route in configured["route"]["routes"] if route["receiver"] == "rollback-receiver"]
-    assert route["matchers"] == [f'genesys_action="{ACTION}"']
+    to_us = [route for route in configured["route"]["routes"] if route["receiver"] == "rollback-receiver"]
+    assert [each["matchers"] for each in to_us] == [[f'genesys_action="{action}"'] for action in (ACTION, WATCHDOG)]
+    route = to_us[0]
     assert set(route["group_by"]) <= set(REQUIRED_LABELS)
     alerts = {rule["alert"]: rule for rule in rules() if "alert" in rule}
     for inhibition in configured["inhibit_rules"]:
