@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+QUICK := $(addprefix tests/,unit contract rules project integration)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lock clean
@@ -15,7 +16,12 @@ demo: $(BIN)/.ready .tools/.ready ## a bad version, noticed and rolled back (SCE
 	@$(BIN)/python -m demo $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(BREAK),--break $(BREAK)) $(if $(REAL),--real)
 
 test: $(BIN)/.ready .tools/.ready ## all tests (ARGS="-k word" for some of them)
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(QUICK)
+	$(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup tests/acceptance
+endif
 
 lock: ## write requirements.lock anew from pyproject.toml
 	$(PYTHON) -m venv .lock-venv

@@ -44,7 +44,9 @@ def main(scenario: str | None, broken: Break | None, real: bool, seed: int, fold
     plot = PLOTS[scenario or (SCENARIOS[broken] if broken else "bad-deploy")]
     switches = {"republish": "nothing"} if broken is Break.READBACK else {}
     factor = 1.0 if real else LAPSE
-    world = World(scenario=plot.scenario, factor=factor, seed=seed, switches=switches, broken=broken)
+    world = World(
+        scenario=plot.scenario, factor=factor, seed=seed, switches=switches, receivers=plot.receivers, broken=broken
+    )
     shutil.rmtree(folder, ignore_errors=True)
     try:
         with Stack(folder.resolve(), world) as stack:
@@ -112,9 +114,10 @@ def _wrote(stack: Stack) -> bool:
 
 
 def _over(stack: Stack) -> bool:
-    """Every rollback has ended and was told; the alert ends too, if one of them helped."""
-    rollbacks = stack.api("GET", "rollbacks")["rollbacks"]
-    if not rollbacks or any(one["ended_at"] is None for one in rollbacks):
+    """Every rollback of every receiver has ended and was told; the alert ends too, if one of them helped."""
+    known = [stack.api("GET", "rollbacks", receiver=receiver)["rollbacks"] for receiver in stack.receivers]
+    rollbacks = [one for listed in known for one in listed]
+    if not all(known) or any(one["ended_at"] is None for one in rollbacks):
         return False
     told = {one["rollback_id"] for one in stack.sink.received if one["incident_type"] != "AUTO_ROLLBACK_TRIGGERED"}
     firing = stack.prometheus(f'ALERTS{{alertname="{ALERT}",flow_id="{FLOW_ID}"}}')

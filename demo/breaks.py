@@ -1,8 +1,8 @@
 """Safeties that the demo can take out, to show that it would notice: `BREAK=rules make demo` must fail.
 
-Configuration files are changed after they were written for the demo; two breaks
-replace a function of the receiver in its process. The product has no switch for
-any of them.
+Configuration files are changed after they were written for the demo, `lease` gives
+each receiver a database of its own, and two breaks replace a function of the
+receiver in its process. The product has no switch for any of them.
 """
 
 from collections.abc import Callable
@@ -26,12 +26,10 @@ class Break(StrEnum):
 SCENARIOS = {
     Break.RULES: "low-traffic",  # the plain ratio accuses a version for one failed call at night
     Break.INHIBIT: "maintenance",
-    Break.LEASE: "bad-deploy",  # two receivers without a common database
+    Break.LEASE: "two-receivers",  # each with a database of its own
     Break.READBACK: "bad-deploy",  # against a Genesys Cloud that answers 200 and does nothing
     Break.EVIDENCE: "forged-alert",
 }
-
-SECOND_RECEIVER = "127.0.0.1:9753"  # as if somebody had written it into the shipped file; moved like the other ports
 
 
 def break_files(folder: Path, broken: Break) -> None:
@@ -40,8 +38,6 @@ def break_files(folder: Path, broken: Break) -> None:
         _edit(folder / "rollback.rules.yml", _plain_ratio)
     elif broken is Break.INHIBIT:
         _edit(folder / "alertmanager.yml", _without_inhibition)
-    elif broken is Break.LEASE:
-        _edit(folder / "alertmanager.yml", _with_second_receiver)
 
 
 def _edit(path: Path, change: Callable[[Any], None]) -> None:
@@ -58,9 +54,3 @@ def _plain_ratio(rules: Any) -> None:
 
 def _without_inhibition(configuration: Any) -> None:
     configuration["inhibit_rules"] = []
-
-
-def _with_second_receiver(configuration: Any) -> None:
-    receiver = next(one for one in configuration["receivers"] if one["name"] == "rollback-receiver")
-    first = receiver["webhook_configs"][0]
-    receiver["webhook_configs"].append(first | {"url": f"http://{SECOND_RECEIVER}/api/v1/alerts"})

@@ -23,6 +23,7 @@ class Plot:
     scenario: str
     prepare: Callable[[Stack], None] | None = None
     why_not: Callable[[Stack], str] | None = None  # None: it must be rolled back
+    receivers: int = 1
     watch_s: float = 14 * 60.0  # simulated seconds; a bad deploy of these scenarios fires in eight and a half minutes
 
 
@@ -63,9 +64,15 @@ def _forge_alert(stack: Stack) -> None:
     stack.deliver({"version": "4", "alerts": [alert]})
 
 
+def _look_back(stack: Stack) -> None:
+    """For a while nobody sees what the other has published: reading before writing cannot tell them apart."""
+    stack.sim("PUT", "faults", [{"kind": "stale_reads", "age_s": 100}])
+
+
 PLOTS: Mapping[str, Plot] = MappingProxyType(
     {
         "bad-deploy": Plot("bad-deploy"),
+        "two-receivers": Plot("bad-deploy", _look_back, receivers=2),
         "rate-limited": Plot("rate-limited"),
         "platform-outage": Plot("platform-outage"),
         "low-traffic": Plot("low-traffic", why_not=never_fired, watch_s=25 * 60.0),

@@ -16,13 +16,14 @@ from typing import Any, Self
 import httpx
 import yaml
 
-from demo.breaks import SECOND_RECEIVER, Break, break_files
+from demo.breaks import Break, break_files
 from demo.lapse import shorten_duration, shorten_file
 from demo.processes import ROOT, TOOLS, Process, free_port
 from demo.sink import Sink
 from exporter.config import ExporterConfig
 from genesys.organizations import Analytics
 from receiver.config import Timing
+from simulator import scenario
 
 RULES = ROOT / "alert_rules"
 ORG = "retail"
@@ -43,6 +44,8 @@ class World:
     receiver: dict[str, Any] = field(default_factory=dict)  # further keys of receiver.yml
     timing: dict[str, float] = field(default_factory=dict)
     switches: Mapping[str, str] = field(default_factory=dict)  # of the simulator, for facts that are unproven
+    dialect: str = "platform"
+    receivers: int = 1  # all named in Alertmanager, with one database
     broken: Break | None = None
 
 
@@ -53,9 +56,9 @@ class Stack:
         self.folder = folder
         self.world = world
         self.sink = Sink()
-        self._parts = ["simulator", "receiver", "alertmanager", "prometheus", "exporter"]
-        if world.broken is Break.LEASE:
-            self._parts.insert(1, "receiver-2")
+        self._client = httpx.Client(timeout=10)
+        self.receivers = ["receiver", *(f"receiver-{number}" for number in range(2, world.receivers + 1))]
+        self._parts = ["simulator", *self.receivers, "alertmanager", "prometheus", "exporter"]
         ports = {name: free_port() for name in self._parts}
         self.urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         self._addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
@@ -78,6 +81,7 @@ class Stack:
         for process in reversed(self.processes.values()):
             process.end()
         self.sink.stop()
+        self._client.close()
 
     def start(self, name: str) -> None:
         """Start one part, or start it again, and wait until it is ready."""
@@ -86,13 +90,10 @@ class Stack:
         process.start()
         ready = {
             "simulator": "/sim/state",
-            "receiver": "/-/healthy",
-            "receiver-2": "/-/healthy",
             "alertmanager": "/-/ready",
             "prometheus": "/-/ready",
-            "exporter": "/-/healthy",
         }
-        process.await_ready(self.urls[name] + ready[name])
+        process.await_ready(self.urls[name] + ready.get(name, "/-/healthy"))
 
     def seconds(self, simulated_s: float) -> float:
         """Real seconds of a simulated stretch of time."""
@@ -104,14 +105,14 @@ class Stack:
         """The simulator's control API."""
         return self._json(method, f"{self.urls['simulator']}/sim/{path}", body)
 
-    def api(self, method: str, path: str, body: object = None) -> Any:
-        """The receiver's API, as an operator."""
+    def api(self, method: str, path: str, body: object = None, *, receiver: str = "receiver") -> Any:
+        """The API of a receiver, as an operator."""
         headers = {"Authorization": f"Bearer {self.tokens['operator']}"}
-        return self._json(method, f"{self.urls['receiver']}/api/v1/{path}", body, headers)
+        return self._json(method, f"{self.urls[receiver]}/api/v1/{path}", body, headers)
 
     def prometheus(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query: `metric` with labels, and `value` [time, text]."""
-        answer = httpx.get(f"{self.urls['prometheus']}/api/v1/query", params={"query": expression}, timeout=5)
+        answer = self._client.get(f"{self.urls['prometheus']}/api/v1/query", params={"query": expression})
         answer.raise_for_status()
         result: list[dict[str, Any]] = answer.json()["data"]["result"]
         return result
@@ -135,9 +136,8 @@ class Stack:
         log: list[dict[str, Any]] = self.sim("GET", "requests")
         return [one for one in log if one.get("publish")]
 
-    @staticmethod
-    def _json(method: str, url: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
-        answer = httpx.request(method, url, json=body, headers=headers, timeout=10)
+    def _json(self, method: str, url: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
+        answer = self._client.request(method, url, json=body, headers=headers)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -146,11 +146,8 @@ class Stack:
     def _write_files(self) -> None:
         self._write("organizations.yml", self._organizations())
         self._write("exporter.yml", self._exporter())
-        receiver = self._receiver()
-        self._write("receiver.yml", receiver)
-        if self.world.broken is Break.LEASE:
-            alone = {"listen": self._addresses["receiver-2"], "database_url": f"sqlite:///{self.folder / 'second.db'}"}
-            self._write("receiver-2.yml", receiver | alone)
+        for name in self.receivers:
+            self._write(f"{name}.yml", self._receiver(name))
         (self.folder / TOKEN_FILE).write_text(self.tokens["alertmanager"], encoding="utf-8")
         for name in ("rollback.rules.yml", "health.rules.yml", "prometheus.yml", "alertmanager.yml"):
             if self.world.factor == 1:
@@ -161,6 +158,7 @@ class Stack:
             break_files(self.folder, self.world.broken)
         self._move_to_our_ports("prometheus.yml")
         self._move_to_our_ports("alertmanager.yml")
+        self._name_every_receiver()
 
     def _move_to_our_ports(self, name: str) -> None:
         path = self.folder / name
@@ -168,8 +166,18 @@ class Stack:
         shipped = {"exporter": 9742, "receiver": 9743, "prometheus": 9090, "alertmanager": 9093}
         for part, port in shipped.items():
             text = text.replace(f"127.0.0.1:{port}", self._addresses[part])
-        text = text.replace(SECOND_RECEIVER, self._addresses.get("receiver-2", SECOND_RECEIVER))
         path.write_text(text, encoding="utf-8")
+
+    def _name_every_receiver(self) -> None:
+        if len(self.receivers) == 1:
+            return  # the file stays as it is shipped
+        path = self.folder / "alertmanager.yml"
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        shipped = next(one for one in content["receivers"] if one["name"] == "rollback-receiver")
+        (webhook,) = shipped["webhook_configs"]
+        urls = [f"{self.urls[name]}/api/v1/alerts" for name in self.receivers]
+        shipped["webhook_configs"] = [webhook | {"url": url} for url in urls]
+        self._write("alertmanager.yml", content)
 
     def _write(self, name: str, content: object) -> None:
         (self.folder / name).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
@@ -177,22 +185,23 @@ class Stack:
     def _organizations(self) -> dict[str, Any]:
         usual = Analytics()
         factor = self.world.factor
-        return {
-            "organizations": [
-                {
-                    "name": ORG,
-                    "api_url": self.urls["simulator"],
-                    "login_url": self.urls["simulator"],
-                    "credentials": {"client_id": "simulator", "client_secret_env": "DEMO_SECRET"},
-                    "analytics": {
-                        "bucket_s": round(usual.bucket_s / factor),
-                        "settle_s": usual.settle_s / factor,
-                        "history_bucket_s": round(usual.history_bucket_s / factor),
-                        "history_s": round(usual.history_s / factor),
-                    },
-                }
-            ]
+        organization: dict[str, Any] = {
+            "name": ORG,
+            "api_url": self.urls["simulator"],
+            "login_url": self.urls["simulator"],
+            "dialect": self.world.dialect,
+            "credentials": {"client_id": "simulator", "client_secret_env": "DEMO_SECRET"},
+            "analytics": {
+                "bucket_s": round(usual.bucket_s / factor),
+                "settle_s": usual.settle_s / factor,
+                "history_bucket_s": round(usual.history_bucket_s / factor),
+                "history_s": round(usual.history_s / factor),
+            },
         }
+        if self.world.dialect == "guide":  # it cannot list its flows
+            flows = scenario.load(self.world.scenario).flows
+            organization["flows"] = [{"id": flow.id, "name": flow.name, "type": flow.type} for flow in flows]
+        return {"organizations": [organization]}
 
     def _exporter(self) -> dict[str, Any]:
         usual = ExporterConfig()
@@ -205,17 +214,18 @@ class Stack:
             "flows": [{"match": "*", "threshold_ratio": 0.05, "owner": "voice-team"}],
         }
 
-    def _receiver(self) -> dict[str, Any]:
+    def _receiver(self, name: str) -> dict[str, Any]:
         usual = Timing().model_dump() | self.world.timing
-        timing = {name: value if name in _REAL_TIME else value / self.world.factor for name, value in usual.items()}
-        for name, token in self.tokens.items():
-            (self.folder / f"{name}.secret").write_text(token, encoding="utf-8")
+        timing = {key: value if key in _REAL_TIME else value / self.world.factor for key, value in usual.items()}
+        for role, token in self.tokens.items():
+            (self.folder / f"{role}.secret").write_text(token, encoding="utf-8")
+        database = name if self.world.broken is Break.LEASE else "rollback"
         return {
-            "listen": self._addresses["receiver"],
-            "database_url": f"sqlite:///{self.folder / 'rollback.db'}",
-            "external_url": self.urls["receiver"],
+            "listen": self._addresses[name],
+            "database_url": f"sqlite:///{self.folder / database}.db",
+            "external_url": self.urls[name],
             "alertmanagers": [self.urls["alertmanager"]],
-            "tokens": [{"name": name, "roles": [name], "token_file": f"{name}.secret"} for name in self.tokens],
+            "tokens": [{"name": role, "roles": [role], "token_file": f"{role}.secret"} for role in self.tokens],
             "webhooks": [{"name": "people", "url": self.sink.url}],
             "timing": timing,
             "flows": [{"match": "*", "mode": self.world.mode, "owner": "voice-team"}],
@@ -229,9 +239,11 @@ class Stack:
             return shorten_duration(duration, self.world.factor)
 
         world = self.world
-        patched = world.broken in (Break.READBACK, Break.EVIDENCE)
-        receiver = ("demo.broken_receiver", str(world.broken)) if patched else ("receiver.cli",)
         files = ["--organizations", "organizations.yml", "--config"]
+        if name in self.receivers:
+            patched = world.broken in (Break.READBACK, Break.EVIDENCE)
+            receiver = ("demo.broken_receiver", str(world.broken)) if patched else ("receiver.cli",)
+            return ours(*receiver, "serve", *files, f"{name}.yml")
         commands = {
             "simulator": ours(
                 "simulator.cli",
@@ -240,8 +252,6 @@ class Stack:
                 *(f"--switch={name}={value}" for name, value in world.switches.items()),
             ),
             "exporter": ours("exporter.cli", *files, "exporter.yml"),
-            "receiver": ours(*receiver, "serve", *files, "receiver.yml"),
-            "receiver-2": ours("receiver.cli", "serve", *files, "receiver-2.yml"),
             "prometheus": [
                 str(TOOLS / "prometheus"),
                 f"--config.file={self.folder / 'prometheus.yml'}",

@@ -1,8 +1,8 @@
 """What can be seen of a stack from outside, and how long to look for it.
 
 The simulator is the same world every time: three flows, of which Main IVR gets a
-bad version. Deadlines are generous, in real seconds: they end a test that has
-failed, and say nothing of how fast the bridge is.
+bad version. Deadlines are generous: they end a test that has failed, and say
+nothing of how fast the bridge is.
 """
 
 import json
@@ -19,6 +19,7 @@ from simulator import scenario
 FLOW = "ce677f29-f403-470c-adb0-8bfa6bf81d69"  # Main IVR
 GOOD, BAD = "13.0", "14.0"
 
+# In real seconds of a world that is ten times as fast.
 FIRES_WITHIN_S = 180.0  # some 50 s
 FOLLOWS_WITHIN_S = 90.0  # any reaction of one part to another: mostly two or three seconds, after a window 30
 ENDS_WITHIN_S = 180.0  # a rollback: some 20 s, until a deadline up to 90

@@ -34,7 +34,7 @@ from tests.acceptance.looking import (
 )
 from tests.acceptance.stacks import StartStack, stacks
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("bad_deploy")]  # one incident for all
 
 GUARDS = (
     "unknown_contract",

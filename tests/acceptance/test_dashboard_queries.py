@@ -37,7 +37,7 @@ from tests.project.dashboard import (
     variables,
 )
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("dashboard_queries")]  # one incident for all
 
 Parameters = dict[str, str | float]
 Samples = list[tuple[float, float]]
