@@ -12,8 +12,8 @@ from genesys.flows import Flow
 from genesys.organizations import Organizations
 from genesys.resolve import resolve as resolve_flows
 from genesys.settings import SettingsError, load
+from receiver.applied import apply_policy
 from receiver.config import ReceiverSettings
-from receiver.gather import apply_policy
 from receiver.process import Process
 from receiver.store.database import SchemaMismatch, Store, StoreUnavailable
 

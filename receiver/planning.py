@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from receiver.gather import apply_policy
+from receiver.applied import apply_policy
 from receiver.notify.events import put_end, rfc3339
 from receiver.policy import Decision, Verdict
 from receiver.situation import Situation

@@ -13,8 +13,9 @@ from flask import Flask
 from genesys.dialect import GenesysCloud
 from genesys.organizations import Organization, open_organization
 from receiver.alertmanager import Alertmanagers
+from receiver.applied import survey_with
 from receiver.config import ReceiverSettings
-from receiver.gather import Surroundings, survey_with
+from receiver.gather import Surroundings
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.delivery import Deliverer
 from receiver.notify.events import Telling

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from genesys.flows import Flow
+from receiver.applied import apply_policy
 from receiver.config import ReceiverSettings
-from receiver.gather import apply_policy
 from receiver.situation import Mode
 from receiver.store import controls, flows
 from receiver.store.controls import Window

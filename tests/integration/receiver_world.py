@@ -17,8 +17,9 @@ from genesys.evidence import Evidence, Outcomes
 from genesys.flows import Flow, FlowVersion, Operation
 from genesys.organizations import Analytics
 from receiver.alertmanager import Alertmanagers
+from receiver.applied import survey_with
 from receiver.config import ReceiverSettings
-from receiver.gather import Surroundings, survey_with
+from receiver.gather import Surroundings
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.events import Telling
 from receiver.outbound import OutboundError

@@ -7,7 +7,7 @@ import pytest
 from genesys.evidence import Evidence, Outcomes, Signal, Tally
 from genesys.excess import Finding, WindowFinding
 from genesys.flows import Flow, FlowVersion
-from receiver.gather import live_since, services
+from receiver.findings import live_since, services
 from receiver.reader import Read, Reading
 from receiver.situation import VersionEvidence
 from receiver.store.alerts import StoredAlert

@@ -1,0 +1,57 @@
+"""What of `receiver.yml` applies to a flow: its mode and thresholds, and the limits by which versions are judged."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from genesys.flows import Flow
+from genesys.selectors import first_match
+from receiver.common_cause import CommonCauseLimits, survey
+from receiver.config import FlowPolicy, ReceiverSettings
+from receiver.probation import ProbationLimits
+from receiver.reader import Survey
+from receiver.situation import Mode
+
+# Bots and surveys train for minutes on publish, and a common module does not republish its callers: until these are
+# proved, the bridge only shows what it would have done.
+_OBSERVED_TYPES = frozenset({"bot", "digitalbot", "voicesurvey", "commonmodule"})
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The mode that applies to a flow, and why it is not the configured one."""
+
+    policy: FlowPolicy
+    mode: Mode
+    note: str
+
+
+def apply_policy(settings: ReceiverSettings, flow: Flow) -> Applied:
+    """The selector that matches a flow; types that are not proved are observed at most."""
+    policy = first_match(settings.flows, flow)
+    if policy.mode is Mode.AUTO and flow.type in _OBSERVED_TYPES:
+        return Applied(policy, Mode.OBSERVE, f" (flows of type {flow.type} are not rolled back automatically)")
+    return Applied(policy, policy.mode, "")
+
+
+def survey_with(settings: ReceiverSettings) -> Survey:
+    """How a whole organization is judged, with what is configured for its flows."""
+    return partial(
+        survey,
+        threshold_ratio=lambda flow: first_match(settings.flows, flow).threshold_ratio,
+        probation=probation_limits(settings),
+    )
+
+
+def probation_limits(settings: ReceiverSettings) -> ProbationLimits:
+    """When a version has left probation."""
+    timing = settings.timing
+    return ProbationLimits(timing.probation_busy_s, timing.probation_quiet_s, timing.probation_max_s)
+
+
+def common_cause_limits(settings: ReceiverSettings) -> CommonCauseLimits:
+    """From when on it is not one deployment that fails."""
+    return CommonCauseLimits(
+        ratio=settings.common_cause_ratio,
+        min_flows=settings.common_cause_min_flows,
+        deployment_s=settings.timing.deployment_s,
+    )

@@ -1,0 +1,151 @@
+"""What Genesys Cloud's figures say about an accused version: evidence, probation, common cause, target. Pure."""
+
+from genesys.evidence import Evidence, Signal, Tally, total
+from genesys.excess import find_excess, threshold_for
+from genesys.history import baseline_ratio
+from receiver.applied import Applied, common_cause_limits, probation_limits
+from receiver.common_cause import CommonCause, find_common_cause, others_started_until
+from receiver.config import ReceiverSettings
+from receiver.probation import Probation, judge_probation, stretches_of
+from receiver.reader import Reading
+from receiver.situation import VersionEvidence
+from receiver.store.alerts import StoredAlert
+from receiver.target import Service, TargetChoice, choose_target
+
+_NEWEST_BUCKETS = 2  # with ended conversations: are they healthy again?
+_NEWEST_EXITS = 5  # fewer prove nothing
+
+
+def signal_of(alert: StoredAlert) -> Signal | None:
+    """The signal that the alert names, if the bridge knows it."""
+    return next((signal for signal in Signal if signal.value == alert.signal), None)
+
+
+def live_since(reading: Reading, alert: StoredAlert) -> float:
+    """Since when the accused version has been live, at the latest (Unix seconds).
+
+    Genesys Cloud may keep the old date when a version is published again, so
+    the exporter's observation, the end of its predecessor and the newest start
+    of a conversation on another version count as well. Each can only make the
+    evidence smaller.
+    """
+    flow, evidence = reading.flow.value, reading.evidence.value
+    known = [_number(alert.annotations.get("live_since", ""))]
+    if flow is not None and flow.live_published_at is not None:
+        known.append(flow.live_published_at)
+    known += [
+        version.published_until
+        for version in reading.versions.value or ()
+        if version.id != alert.version and version.published_until is not None
+    ]
+    if evidence is not None:
+        known.append(others_started_until(evidence, alert.object_id, alert.version))
+    return max(known)
+
+
+def services(history: Evidence, flow_id: str, signal: Signal) -> dict[str, Service]:
+    """What each version of a flow did in the history."""
+    found = {}
+    for version in history.versions(flow_id):
+        tallies = history.tallies(flow_id, version, signal)
+        busy = [tally for tally in tallies.values() if tally.volume]
+        found[version] = Service(total(busy), len(busy) * float(history.bucket_s))
+    return found
+
+
+def version_evidence(alert: StoredAlert, reading: Reading, applied: Applied | None) -> VersionEvidence | None:
+    """The receiver's own figures about the accused version; None if any of them could not be read."""
+    evidence, history, flow = reading.evidence.value, reading.history.value, reading.flow.value
+    signal = signal_of(alert)
+    if evidence is None or history is None or flow is None or applied is None or signal is None:
+        return None
+    since = live_since(reading, alert)
+    baseline = baseline_ratio(
+        history, flow_id=alert.object_id, live_version=alert.version, live_since=since, signal=signal
+    )
+    threshold = max(
+        threshold_for(applied.policy.threshold_ratio, baseline), _ratio(alert.annotations.get("threshold_ratio", ""))
+    )
+    tallies = evidence.tallies(alert.object_id, alert.version, signal, since)
+    newest = _newest(tallies)
+    return VersionEvidence(
+        end=float(evidence.end),
+        live_since=since,
+        threshold_ratio=threshold,
+        baseline_ratio=baseline,
+        finding=find_excess(
+            tallies, end=evidence.end, bucket_s=evidence.bucket_s, threshold_ratio=threshold, baseline_ratio=baseline
+        ),
+        newest=newest,
+        recovered=newest.errors == 0 and newest.exits >= _NEWEST_EXITS,
+    )
+
+
+def target(
+    alert: StoredAlert,
+    reading: Reading,
+    evidence: VersionEvidence | None,
+    *,
+    rolled_back: frozenset[str],
+    min_live_s: float,
+) -> TargetChoice | None:
+    """The version to go back to, or why there is none; None if that could not be read."""
+    history, signal = reading.history.value, signal_of(alert)
+    if reading.versions.value is None or history is None or evidence is None or signal is None:
+        return None
+    return choose_target(
+        reading.versions.value,
+        services(history, alert.object_id, signal),
+        accused=alert.version,
+        rolled_back=rolled_back,
+        threshold_ratio=evidence.threshold_ratio,
+        min_live_s=min_live_s,
+    )
+
+
+def probation(
+    alert: StoredAlert, reading: Reading, found: VersionEvidence | None, settings: ReceiverSettings
+) -> Probation | None:
+    """Whether the accused version is still on probation; None if that could not be read."""
+    evidence, history, signal = reading.evidence.value, reading.history.value, signal_of(alert)
+    if evidence is None or history is None or found is None or signal is None:
+        return None
+    stretches = stretches_of(
+        history,
+        evidence,
+        flow_id=alert.object_id,
+        version=alert.version,
+        signal=signal,
+        live_since=found.live_since,
+    )
+    return judge_probation(
+        stretches,
+        live_s=found.end - found.live_since,
+        threshold_ratio=found.threshold_ratio,
+        limits=probation_limits(settings),
+    )
+
+
+def common_cause(reading: Reading, settings: ReceiverSettings) -> CommonCause | None:
+    """What fails at the same time; None if the other flows could not be read."""
+    if reading.neighbours.value is None:
+        return None
+    return find_common_cause(reading.neighbours.value, common_cause_limits(settings))
+
+
+def _newest(tallies: dict[int, Tally]) -> Tally:
+    ended = [start for start, tally in tallies.items() if tally.exits]
+    return total(tallies[start] for start in sorted(ended)[-_NEWEST_BUCKETS:])
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        return 0.0
+    return number if 0 <= number < 1e12 else 0.0
+
+
+def _ratio(text: str) -> float:
+    number = _number(text)
+    return number if number < 1 else 0.0

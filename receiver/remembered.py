@@ -1,0 +1,84 @@
+"""What the store remembers that bears on a decision: who has stopped it, and what was rolled back before."""
+
+from receiver.config import ReceiverSettings, Scope
+from receiver.store import controls, rollbacks
+from receiver.store.alerts import StoredAlert
+from receiver.store.database import Transaction
+from receiver.store.rollbacks import LEASED, Rollback, State
+
+
+def pauses(tx: Transaction, org: str) -> tuple[str, ...]:
+    """Who paused the organization, or everything, and why."""
+    return tuple(
+        f"{'everything' if pause.org == controls.EVERY_ORG else pause.org} paused by {pause.paused_by}: {pause.reason}"
+        for pause in controls.list_pauses(tx, org)
+    )
+
+
+def holds(tx: Transaction, alert: StoredAlert) -> tuple[str, ...]:
+    """Who wants hands off the flow, and why."""
+    return tuple(
+        f"{'every flow' if hold.flow_id == controls.EVERY_FLOW else 'the flow'} held for {hold.owner}, "
+        f"set by {hold.held_by}: {hold.reason}"
+        for hold in controls.list_holds(tx, alert.org)
+        if hold.covers(alert.object_id)
+    )
+
+
+def windows(tx: Transaction, alert: StoredAlert, now: float) -> tuple[str, ...]:
+    """The open windows that cover the flow."""
+    return tuple(
+        f"{window.kind} window {window.id} of {window.owner or window.created_by}: {window.reason}"
+        for window in controls.active_windows(tx, now=now, org=alert.org)
+        if window.covers(alert.object_id)
+    )
+
+
+def in_progress(tx: Transaction, alert: StoredAlert, settings: ReceiverSettings, own: Rollback | None) -> str | None:
+    """Another rollback that has to end first: one of the same flow, or one under the same lease."""
+    org = None if settings.lease_scope is Scope.ALL else alert.org
+    for one in rollbacks.under_way(tx, org):
+        same_flow = (one.org, one.object_id) == (alert.org, alert.object_id)
+        if not is_own(one, own) and (one.state in LEASED or same_flow):
+            return f"{one.id} ({one.state.value}, flow {one.object_id} of {one.org})"
+    return None
+
+
+def restored_by(earlier: list[Rollback], version: str) -> str | None:
+    """The bridge made this version live, or may have: whatever it restored it does not take away again."""
+    for one in earlier:
+        if one.target_version == version and one.wrote and one.state is not State.SUPERSEDED:
+            return f"rollback {one.id}"
+    return None
+
+
+def lockout_until(
+    tx: Transaction, alert: StoredAlert, settings: ReceiverSettings, *, shadow: bool, own: Rollback | None
+) -> float:
+    """When the lockout of the flow ends (Unix seconds); 0 if there is none."""
+    org = None if settings.lockout_scope is Scope.ALL else alert.org
+    flow_id = alert.object_id if settings.lockout_scope is Scope.FLOW else None
+    if own is not None and own.started_at is not None:
+        return 0.0  # it is this rollback's own lockout
+    started_at = rollbacks.last_start(tx, org, flow_id, shadow=shadow)
+    return 0.0 if started_at is None else started_at + settings.timing.lockout_s
+
+
+def started(
+    tx: Transaction,
+    org: str,
+    flow_id: str | None,
+    settings: ReceiverSettings,
+    *,
+    now: float,
+    shadow: bool,
+    own: Rollback | None,
+) -> int:
+    """Rollbacks that count against the budget, other than the one that the decision is about."""
+    found = rollbacks.started_since(tx, org, flow_id, since=now - settings.timing.budget_s, shadow=shadow)
+    return sum(1 for one in found if not is_own(one, own))
+
+
+def is_own(one: Rollback, own: Rollback | None) -> bool:
+    """Is it the rollback that the decision is about?"""
+    return own is not None and one.id == own.id
