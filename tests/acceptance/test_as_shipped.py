@@ -24,11 +24,13 @@ from tests.acceptance.stacks import StartStack
 
 pytestmark = pytest.mark.acceptance
 
-FIRES_WITHIN_S = 480.0  # after the publish, as the design promises
+# After the publish: up to a minute until a poll sees it, three whole minutes above the threshold, one to settle, up to
+# 45 s for scrape and evaluation, and three of `for`. By the second of the minute that is 7.3 to 8.8 minutes.
+FIRES_WITHIN_S = 540.0
 ENDS_WITHIN_S = 900.0  # verifying waits for figures that have settled
 
 
-def test_in_real_time_a_bad_version_fires_within_eight_minutes_and_is_rolled_back_once(start_stack: StartStack) -> None:
+def test_in_real_time_a_bad_version_fires_within_nine_minutes_and_is_rolled_back_once(start_stack: StartStack) -> None:
     stack = start_stack(World(factor=1))
     for name in ("rollback.rules.yml", "health.rules.yml", "prometheus.yml", "alertmanager.yml"):
         assert as_shipped(stack, name) == (RULES / name).read_text(encoding="utf-8")
