@@ -156,11 +156,26 @@ def _text(path: Path) -> str:
 def _parse(path: Path, text: str) -> tuple[object, list[Problem]]:
     """The file's content and its duplicate keys; a file that is not YAML cannot be looked at any further."""
     try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        duplicates = [] if tree is None else list(_duplicates(path, tree, "", set()))
-        return yaml.safe_load(text), duplicates
+        loader = _Loader(text)
+        tree = loader.get_single_node()
+        if tree is None:
+            return None, []
+        return loader.construct_document(tree), list(_duplicates(path, tree, "", set()))
     except yaml.YAMLError as error:
         raise SettingsError((Problem(path, "", _not_yaml(error)),)) from error
+    except RecursionError as error:
+        raise SettingsError((Problem(path, "", "is nested too deeply to be a configuration"),)) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe one, which says where it does not understand a value."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:  # from PyYAML: 2024-13-45 is nearly a date
+            said = "looks like a number or a date, but is none; write it in quotes"
+            raise yaml.constructor.ConstructorError(None, None, said, node.start_mark) from error
 
 
 def _not_yaml(error: yaml.YAMLError) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 from gunicorn.app.base import BaseApplication
+from gunicorn.http.errors import ParseException
 
 from genesys import log
 from genesys.flows import Flow
@@ -16,6 +17,7 @@ from receiver.applied import apply_policy
 from receiver.config import ReceiverSettings
 from receiver.process import Process
 from receiver.store.database import SchemaMismatch, Store, StoreUnavailable
+from receiver.web.problems import broken_body
 
 STOP_WITHIN_S = 20.0  # a publish under way gets its answer, so that nobody has to find out by reading
 
@@ -56,7 +58,7 @@ def serve(organizations: Path, config: Path, check_config: bool, resolve: bool, 
             _resolve(settings, known)
         return
     log.configure(log_level, "receiver", "genesys")
-    _migrate(settings)
+    _migrate(settings, config)
     _Server(settings, known).run()
 
 
@@ -89,12 +91,22 @@ def _resolve(settings: ReceiverSettings, known: Organizations) -> None:
         sys.exit(1)
 
 
-def _migrate(settings: ReceiverSettings) -> None:
+def _migrate(settings: ReceiverSettings, config: Path) -> None:
+    """Bring the database to this release's schema, or say why it cannot be used, and exit 1."""
+    is_file = settings.database_url.startswith("sqlite")
+    cure = (
+        "the folder must exist, and this user must be able to write the file and its folder"
+        if is_file
+        else "check that the server runs, that this host reaches it, and the URL's user, password, database and rights"
+    )
     store = Store(settings.database_url)
     try:
         store.migrate()
-    except (StoreUnavailable, SchemaMismatch) as problem:
-        click.echo(f"database_url: {problem}", err=True)
+    except StoreUnavailable as problem:
+        click.echo(f"{config}: database_url: the database cannot be used ({problem}); {cure}", err=True)
+        sys.exit(1)
+    except SchemaMismatch as problem:
+        click.echo(f"{config}: database_url: {problem}", err=True)
         sys.exit(1)
     finally:
         store.close()
@@ -126,6 +138,7 @@ class _Server(BaseApplication):
     def load(self) -> Any:
         """Called in the worker process, after the fork: threads and connections belong there."""
         self._process = Process(self._settings, self._known.organizations)
+        self._process.app.register_error_handler(ParseException, lambda error: broken_body(str(error)).response())
         self._process.start()
         return self._process.app
 

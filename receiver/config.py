@@ -38,6 +38,10 @@ def _database_url(url: str) -> str:
         raise ValueError(f"{parts.drivername} is not supported; use sqlite:/// or postgresql+psycopg://")
     if parts.drivername == "sqlite" and parts.database in (None, "", ":memory:"):
         raise ValueError("must name a file, like sqlite:///rollback.db: a database in memory forgets what was accepted")
+    try:
+        parts.get_dialect().import_dbapi()
+    except ImportError:
+        raise ValueError("PostgreSQL needs psycopg: pip install 'genesys-rollback-bridge[postgresql]'") from None
     return url
 
 
@@ -134,7 +138,7 @@ class ReceiverSettings(Settings):
     common_cause_ratio: Ratio = 0.3  # of the flows with traffic; from there on it is not the deployment
     common_cause_min_flows: Annotated[Count, Field(ge=2)] = 4  # with traffic; among fewer a share says nothing
     verify_min_conversations: Annotated[Count, Field(ge=1)] = 20
-    max_body_bytes: Annotated[Count, Field(ge=1024)] = 8 * 1024 * 1024  # ten thousand alerts with their annotations
+    max_body_bytes: Annotated[Count, Field(ge=1024)] = 16 * 1024 * 1024  # ten thousand alerts of 1.3 kB
     timing: Timing = Timing()
     flows: Selectors[FlowPolicy]
 

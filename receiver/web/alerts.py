@@ -19,7 +19,7 @@ from receiver.payload import Delivery, PayloadError, parse
 from receiver.store import alerts, watchdog
 from receiver.store.database import Store, clock
 from receiver.web.auth import Tokens
-from receiver.web.fields import NoParameters, query, raw_body
+from receiver.web.fields import NoParameters, each_key_once, query, raw_body
 from receiver.web.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,9 @@ def blueprint(store: Store, tokens: Tokens, metrics: ReceiverMetrics) -> Bluepri
 def _delivery(data: bytes) -> Delivery:
     """The delivery, whatever its Content-Type says. Raises Problem 400."""
     try:
-        return parse(from_json(data, allow_inf_nan=False))
+        content = from_json(data, allow_inf_nan=False)
+        each_key_once(data)
+        return parse(content)
     except PayloadError as problem:
         raise Problem(HTTPStatus.BAD_REQUEST, str(problem)) from None
     except ValueError as problem:

@@ -1,8 +1,10 @@
 """What requests may contain, and times as the API writes them: RFC 3339 with an offset."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 from flask import request
@@ -10,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from receiver.payload import storable
-from receiver.web.problems import Fault, bad_request
+from receiver.web.problems import Fault, Problem, bad_request
 
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -68,7 +70,10 @@ ModelT = TypeVar("ModelT", bound=Strict)
 
 
 def raw_body() -> bytes:
-    """The request's whole body. Raises RequestEntityTooLarge, also where no Content-Length told it."""
+    """The request's whole body. Raises Problem 400, and RequestEntityTooLarge also where no Content-Length told it."""
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.lower() != "identity":
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is compressed (Content-Encoding: {coding}); send it as it is")
     data = request.get_data(cache=False)
     request.stream.read(1)  # Werkzeug cuts a chunked body off at the limit, and objects only to a read after that
     return data
@@ -76,10 +81,27 @@ def raw_body() -> bytes:
 
 def body(model: type[ModelT]) -> ModelT:
     """The request's JSON body, whatever its Content-Type says. Raises Problem 400 with every fault."""
+    data = raw_body()
     try:
-        return model.model_validate_json(raw_body())
+        read = model.model_validate_json(data)
     except ValidationError as problem:
         raise bad_request(_faults(model, problem, _in_body)) from None
+    each_key_once(data)
+    return read
+
+
+def each_key_once(data: bytes) -> None:
+    """Raises Problem 400 for JSON in which an object has a key twice: parsers keep one and lose the other."""
+    json.loads(data, object_pairs_hook=_mapping, parse_int=str, parse_float=str)
+
+
+def _mapping(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise Problem(HTTPStatus.BAD_REQUEST, f'the key "{name}" is given twice in one object; give it once')
+        found[name] = value
+    return found
 
 
 def query(model: type[ModelT]) -> ModelT:

@@ -1,14 +1,19 @@
 """The pages beside the API, without a token: metrics, health and an index."""
 
+import logging
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
 
+from genesys.log import event
 from receiver.metrics import CONTENT_TYPE, ReceiverMetrics
-from receiver.store.database import Store, StoreUnavailable
-from receiver.web.problems import Problem
+from receiver.store import leases
+from receiver.store.database import Store, StoreUnavailable, clock
+from receiver.web.problems import BRING_BACK, Problem
+
+log = logging.getLogger(__name__)
 
 _TEXT = "text/plain; charset=utf-8"
 _INDEX = (
@@ -44,8 +49,11 @@ def blueprint(store: Store, metrics: ReceiverMetrics, worker_health: Callable[[]
 
 
 def _database_problems(store: Store) -> list[str]:
+    """Found out by a write: a full disk and a standby server can be read, and take no alert."""
     try:
-        with store.begin():
+        with store.begin() as tx:
+            leases.take(tx, "readiness", "", now=clock(tx), lease_s=0)  # over at once: nobody holds it
             return []
-    except StoreUnavailable:
+    except StoreUnavailable as problem:
+        event(log, logging.WARNING, "database_unavailable", path="/-/ready", error=problem, cure=BRING_BACK)
         return ["the database cannot be used"]

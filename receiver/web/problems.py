@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from genesys.log import event
 from receiver.store.database import StoreUnavailable
 
 log = logging.getLogger(__name__)
+
+BRING_BACK = "bring the database back, so that it can be written; see database_url in receiver.yml"
 
 Fault = Mapping[str, str]
 """One thing that is wrong with a request: `detail`, and where: `pointer` (body) or `parameter` (query)."""
@@ -45,6 +47,11 @@ def not_found(detail: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, detail)
 
 
+def broken_body(how: str) -> Problem:
+    """400 for a body that did not arrive as HTTP wants it."""
+    return Problem(HTTPStatus.BAD_REQUEST, f"the body cannot be read: {how}")
+
+
 def bad_request(errors: Sequence[Fault]) -> Problem:
     """400 for what a client can correct; the detail repeats the errors for those who show nothing else."""
     said = "; ".join(f"{error.get('pointer') or error.get('parameter', '')}: {error['detail']}" for error in errors)
@@ -61,14 +68,16 @@ def install(app: Flask, max_body_bytes: int) -> None:
         detail = f"the body is larger than {max_body_bytes} bytes, which is max_body_bytes in receiver.yml"
         return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail).response()
 
+    def cut_off(_: ClientDisconnected) -> Response:
+        return broken_body("the connection ended before it did").response()
+
     def of_http(error: HTTPException) -> Response:
         allow = {name: value for name, value in error.get_headers() if name == "Allow"}
         status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
         return Problem(status, error.description or status.description, headers=allow).response()
 
     def no_store(problem: StoreUnavailable) -> Response:
-        cure = "bring the database back; see database_url in receiver.yml"
-        event(log, logging.WARNING, "database_unavailable", path=request.path, error=problem, cure=cure)
+        event(log, logging.WARNING, "database_unavailable", path=request.path, error=problem, cure=BRING_BACK)
         detail = "the database cannot be used now, nothing was changed; the receiver's log says why"
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail).response()
 
@@ -79,6 +88,7 @@ def install(app: Flask, max_body_bytes: int) -> None:
 
     app.register_error_handler(Problem, refused)
     app.register_error_handler(RequestEntityTooLarge, too_large)
+    app.register_error_handler(ClientDisconnected, cut_off)
     app.register_error_handler(HTTPException, of_http)
     app.register_error_handler(StoreUnavailable, no_store)
     app.register_error_handler(Exception, unexpected)
