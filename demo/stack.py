@@ -43,6 +43,7 @@ class World:
     mode: str = "auto"
     receiver: dict[str, Any] = field(default_factory=dict)  # further keys of receiver.yml
     timing: dict[str, float] = field(default_factory=dict)
+    analytics: dict[str, float] = field(default_factory=dict)  # of organizations.yml
     switches: Mapping[str, str] = field(default_factory=dict)  # of the simulator, for facts that are unproven
     dialect: str = "platform"
     receivers: int = 1  # all named in Alertmanager, with one database
@@ -183,7 +184,7 @@ class Stack:
         (self.folder / name).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
     def _organizations(self) -> dict[str, Any]:
-        usual = Analytics()
+        usual = Analytics.model_validate(self.world.analytics)
         factor = self.world.factor
         organization: dict[str, Any] = {
             "name": ORG,

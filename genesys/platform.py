@@ -34,6 +34,7 @@ class Platform:
         self._session = session
         self._api = f"{api_url}/api/v2"
         self._volume_metric = CONVERSATIONS
+        self._lists_by_date = True  # nobody has seen which dates `publishedAfter` takes
 
     @property
     def rate_limit(self) -> RateLimit | None:
@@ -65,10 +66,17 @@ class Platform:
         return found
 
     def flows(self, *, published_after: float | None = None) -> list[Flow]:
-        params = {} if published_after is None else {"publishedAfter": iso(published_after)}
-        # By id: a flow that is created while the pages are turned moves others to the next page.
-        found = {flow.id: flow for flow in map(_flow, self._pages("flows", "flows", FLOWS_PAGE_SIZE, params))}
-        return [flow for flow in found.values() if not flow.deleted]
+        """Where the list cannot be limited by date it is read whole, and that is remembered."""
+        if published_after is None or not self._lists_by_date:
+            return self._list_flows({})
+        try:
+            return self._list_flows({"publishedAfter": iso(published_after)})
+        except Refused as error:
+            if error.status != 400:
+                raise
+        found = self._list_flows({})
+        self._lists_by_date = False
+        return found
 
     def flow(self, flow_id: str) -> Flow:
         endpoint = "flows/{id}"
@@ -84,6 +92,11 @@ class Platform:
         params = {"flow": flow_id, "version": version}
         answer = self._session.write(Request("POST", f"{self._api}/{endpoint}", endpoint, params=params))
         return _operation(Answer(endpoint, answer))
+
+    def _list_flows(self, params: Mapping[str, str]) -> list[Flow]:
+        # By id: a flow that is created while the pages are turned moves others to the next page.
+        found = {flow.id: flow for flow in map(_flow, self._pages("flows", "flows", FLOWS_PAGE_SIZE, params))}
+        return [flow for flow in found.values() if not flow.deleted]
 
     def _conversations(
         self, start: int, end: int, bucket_s: int, volume_metric: str, deadline: float

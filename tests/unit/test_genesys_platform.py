@@ -328,6 +328,31 @@ def test_flows_may_be_limited_to_those_published_after_a_time():
     assert wire.requests[0].url.params["publishedAfter"] == "2026-11-22T14:00:00.500Z"
 
 
+def test_where_the_list_cannot_be_limited_by_date_it_is_read_whole_and_that_is_remembered():
+    whole = page(1, 1, flow_json("a"), flow_json("b"))
+    wire = Wire([refused(400), whole, whole])
+    platform = wire.platform()
+    for _ in range(2):
+        assert [flow.id for flow in platform.flows(published_after=START)] == ["a", "b"]
+    assert ["publishedAfter" in request.url.params for request in wire.requests] == [True, False, False]
+
+
+def test_a_list_that_is_refused_either_way_is_asked_by_date_the_next_time():
+    wire = Wire([refused(400), refused(400), page(1, 1, flow_json("a"))])
+    platform = wire.platform()
+    with pytest.raises(Refused):
+        platform.flows(published_after=START)
+    assert [flow.id for flow in platform.flows(published_after=START)] == ["a"]
+    assert ["publishedAfter" in request.url.params for request in wire.requests] == [True, False, True]
+
+
+def test_only_a_400_says_that_the_list_cannot_be_limited_by_date():
+    wire = Wire([refused(409)])
+    with pytest.raises(Refused):
+        wire.platform().flows(published_after=START)
+    assert len(wire.requests) == 1
+
+
 def test_a_failing_page_gives_no_flows_at_all():
     wire = Wire([page(1, 2, flow_json("a")), refused(403)])
     with pytest.raises(GenesysError):
