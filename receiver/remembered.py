@@ -1,6 +1,7 @@
 """What the store remembers that bears on a decision: who has stopped it, and what was rolled back before."""
 
 from receiver.config import ReceiverSettings, Scope
+from receiver.notify.events import rfc3339
 from receiver.store import controls, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
@@ -26,9 +27,10 @@ def holds(tx: Transaction, alert: StoredAlert) -> tuple[str, ...]:
 
 
 def windows(tx: Transaction, alert: StoredAlert, now: float) -> tuple[str, ...]:
-    """The open windows that cover the flow."""
+    """The open windows that cover the flow: whose, until when, and why."""
     return tuple(
-        f"{window.kind} window {window.id} of {window.owner or window.created_by}: {window.reason}"
+        f"{window.kind} window {window.id} of {window.owner or window.created_by} until {rfc3339(window.ends_at)}: "
+        f"{window.reason}"
         for window in controls.active_windows(tx, now=now, org=alert.org)
         if window.covers(alert.object_id)
     )

@@ -21,6 +21,7 @@ GOOD, BAD = "13.0", "14.0"
 
 # In real seconds of a world that is ten times as fast.
 FIRES_WITHIN_S = 180.0  # some 50 s
+FOR_S = 180.0  # simulated: `for` of the rule
 FOLLOWS_WITHIN_S = 90.0  # any reaction of one part to another: mostly two or three seconds, after a window 30
 ENDS_WITHIN_S = 180.0  # a rollback: some 20 s, until a deadline up to 90
 
@@ -59,10 +60,16 @@ def deploy_bad_version(stack: Stack) -> None:
         stack.sim("POST", "events", at.do.model_dump(mode="json"))
 
 
-def live_version(stack: Stack) -> str:
-    """The version that new callers of Main IVR meet, as it truly is."""
+def live_version(stack: Stack, flow_id: str = FLOW) -> str:
+    """The version that new callers of a flow meet, as it truly is."""
     flows = stack.sim("GET", "state")["flows"]
-    return str(next(flow["live_version"] for flow in flows if flow["id"] == FLOW))
+    return str(next(flow["live_version"] for flow in flows if flow["id"] == flow_id))
+
+
+def set_error_ratio(stack: Stack, ratio: float, flow_id: str = FLOW, version: str = BAD) -> None:
+    """From now on so many of the version's callers meet an error."""
+    event = {"event": "error_ratio", "flow": flow_id, "version": version, "error_ratio": ratio}
+    stack.sim("POST", "events", event)
 
 
 def effects(stack: Stack) -> list[str]:
@@ -70,9 +77,9 @@ def effects(stack: Stack) -> list[str]:
     return [publish["version"] for publish in stack.publishes() if "effect_at" in publish]
 
 
-def is_firing(stack: Stack) -> bool:
-    """Prometheus says that Main IVR's bad version fails, for long enough."""
-    labels = f'alertname="{ALERT}",alertstate="firing",flow_id="{FLOW}",flow_version="{BAD}"'
+def is_firing(stack: Stack, flow_id: str = FLOW, version: str = BAD, *, state: str = "firing") -> bool:
+    """Prometheus says that the version fails, for long enough; or, in the state `pending`, not yet."""
+    labels = f'alertname="{ALERT}",alertstate="{state}",flow_id="{flow_id}",flow_version="{version}"'
     return bool(stack.prometheus(f"ALERTS{{{labels}}}"))
 
 
@@ -85,6 +92,11 @@ def decisions(stack: Stack, verdict: str) -> list[Json]:
     """The receiver's decisions with that verdict, newest first."""
     found: list[Json] = stack.api("GET", f"decisions?verdict={verdict}")["decisions"]
     return found
+
+
+def held_back_by(decision: Json) -> dict[str, str]:
+    """The guards of a decision that hold back, each with its value."""
+    return {guard["guard"]: guard["value"] for guard in decision["guards"] if guard["holds_back"]}
 
 
 def rollbacks(stack: Stack) -> list[Json]:
@@ -115,8 +127,34 @@ def rollbackctl(stack: Stack, *arguments: str) -> Json:
     return answer
 
 
-def await_firing(stack: Stack) -> None:
-    until(lambda: is_firing(stack), f"{ALERT} fires in Prometheus", within_s=FIRES_WITHIN_S)
+def await_firing(stack: Stack, flow_id: str = FLOW, version: str = BAD) -> None:
+    until(lambda: is_firing(stack, flow_id, version), f"{ALERT} fires in Prometheus", within_s=FIRES_WITHIN_S)
+
+
+def await_pending(stack: Stack, *, left_s: float = FOR_S) -> None:
+    """The alert is pending, and fires in `left_s` simulated seconds."""
+    until(lambda: is_firing(stack, state="pending"), f"{ALERT} is pending in Prometheus", within_s=FIRES_WITHIN_S)
+    time.sleep(stack.seconds(FOR_S - left_s))
+
+
+def await_suppressed(stack: Stack, by: str) -> Json:
+    """The alert at Alertmanager, once it is suppressed."""
+
+    def look() -> list[Json]:
+        return [alert for alert in at_alertmanager(stack) if alert["status"][by]]
+
+    (alert,) = until(look, f"the alert is suppressed at Alertmanager: {by}", within_s=FOLLOWS_WITHIN_S)
+    assert alert["status"]["state"] == "suppressed"
+    return alert
+
+
+def await_people_alerted(stack: Stack, name: str) -> None:
+    """Alertmanager has an alert of that name for people; the bridge itself is not told of it."""
+
+    def look() -> list[Json]:
+        return [alert for alert in at_alertmanager(stack, name) if alert["receivers"] == [{"name": "people"}]]
+
+    until(look, f"{name} reaches people", within_s=FIRES_WITHIN_S)
 
 
 def await_publish(stack: Stack) -> Json:
@@ -142,11 +180,27 @@ def await_no_lease(stack: Stack) -> None:
     until(lambda: stack.prometheus(held), "the lease is given back", within_s=FOLLOWS_WITHIN_S)
 
 
-def assert_held_back(stack: Stack, *, simulated_s: float) -> None:
-    """For that long nobody writes, and then the version is still live and the alert still fires."""
+def assert_untouched(stack: Stack) -> None:
+    """Nobody has ever tried to write, and the version that was published last is still live."""
+    assert stack.publishes() == []
+    assert live_version(stack) == BAD
+
+
+def assert_never_fired(stack: Stack) -> None:
+    """Prometheus has been looking all the time, and the alert was pending at most."""
+    assert stack.prometheus(f'count_over_time(ALERTS{{alertname="{ALERT}",alertstate="firing"}}[1h])') == []
+    assert stack.prometheus("count_over_time(org_flow:genesys_flow_error_ratio[1h])")
+
+
+def assert_held_back(stack: Stack, *, simulated_s: float, refused: int = 0) -> None:
+    """For that long nobody writes, and then the version is still live and the alert still fires.
+
+    `refused`: so many publishes were sent before, and had no effect.
+    """
 
     def look() -> None:
-        assert stack.publishes() == []
+        assert len(stack.publishes()) == refused
+        assert effects(stack) == []
         assert live_version(stack) == BAD
 
     look_on(look, for_s=stack.seconds(simulated_s))
