@@ -35,11 +35,11 @@ class Process:
 
     def __init__(self, settings: ReceiverSettings, organizations: Sequence[Organization]) -> None:
         self._settings = settings
-        self._store = Store(settings.database_url)
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._store = Store(settings.database_url, actor=self._name)
         self._http = Outbound(settings.timing.call_timeout_s)
         names = [organization.name for organization in organizations]
         self._metrics = ReceiverMetrics(self._store, settings, names)
-        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._clouds = {organization.name: open_organization(organization) for organization in organizations}
         self._workers = [
             self._worker(organization, names, first=organization is organizations[0]) for organization in organizations
