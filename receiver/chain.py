@@ -87,6 +87,8 @@ def verify(rows: Iterable[Row], head: Head | None, *, sought: str | None = None)
     last, found = Head(0, BEFORE_THE_FIRST), None
     rest = iter(rows)
     for row in rest:
+        if head is not None and last.number >= head.number:
+            return Verified(last, Broken(row.number, Fault.INSERTED, f"the head is row {head.number}"), found)
         if row.number != last.number + 1 or not _follows(last, row):
             return Verified(last, _broken(last, row, rest), found)
         last = Head(row.number, row.hash)
@@ -124,8 +126,6 @@ def _broken_end(last: Head, head: Head | None) -> Broken | None:
         return Broken(last.number, Fault.MISSING, "the record of the head is gone")
     if head.number > last.number:
         return Broken(last.number + 1, Fault.MISSING, f"the head is row {head.number}: the newest rows are gone")
-    if head.number < last.number:
-        return Broken(head.number + 1, Fault.INSERTED, f"the head is row {head.number}: nobody has added this one")
     if head.hash != last.hash:
         return Broken(last.number, Fault.CHANGED, "its hash is not that of the head")
     return None

@@ -13,6 +13,7 @@ from genesys.organizations import Organizations
 from genesys.resolve import resolve as resolve_flows
 from genesys.settings import SettingsError, load
 from receiver.applied import apply_policy
+from receiver.audit_commands import audit
 from receiver.config import ReceiverSettings
 from receiver.process import Process
 from receiver.store.database import SchemaMismatch, Store, StoreUnavailable
@@ -133,6 +134,8 @@ class _Server(BaseApplication):
         if self._process is not None:
             self._process.stop(STOP_WITHIN_S)
 
+
+main.add_command(audit)
 
 if __name__ == "__main__":
     main()

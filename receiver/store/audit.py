@@ -84,8 +84,9 @@ def rows_since(tx: Transaction, since: float) -> Iterator[tuple[Row, str]]:
 
 
 def _read(tx: Transaction, query: sa.Select[Any]) -> Iterator[Row]:
-    found = tx.execute(query.order_by(audit.c.number).execution_options(yield_per=_BATCH))
-    return (Row(**row) for row in found.mappings())
+    with tx.execute(query.order_by(audit.c.number).execution_options(yield_per=_BATCH)) as found:
+        for row in found.mappings():
+            yield Row(**row)
 
 
 def _finish(tx: Transaction, items: list[Any]) -> None:

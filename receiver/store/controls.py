@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from receiver.store import audit
 from receiver.store.audit import Kind
@@ -64,9 +65,8 @@ class Window:
 
 def pause(tx: Transaction, org: str, *, by: str, reason: str, now: float) -> Pause:
     """Pause one organization or all; a pause that exists is replaced."""
-    tx.execute(sa.delete(pauses).where(pauses.c.org == org))
     made = Pause(org, by, reason, now)
-    tx.execute(sa.insert(pauses).values(asdict(made)))
+    _replace(tx, pauses, asdict(made))
     audit.record(tx, Kind.PAUSE, {"org": org, "reason": reason}, at=now, actor=by)
     return made
 
@@ -93,8 +93,7 @@ def hold(
     """Hold flows of one organization, `*` for every flow; what the same owner held before is replaced."""
     made = [Hold(org, flow_id, owner, reason, by, now) for flow_id in dict.fromkeys(flow_ids)]
     for one in made:
-        tx.execute(sa.delete(holds).where(*_of_owner(org, one.flow_id, owner)))
-        tx.execute(sa.insert(holds).values(asdict(one)))
+        _replace(tx, holds, asdict(one))
         facts = {"org": org, "flow_id": one.flow_id, "owner": owner, "reason": reason}
         audit.record(tx, Kind.HOLD, facts, at=now, actor=by)
     return made
@@ -115,6 +114,13 @@ def list_holds(tx: Transaction, org: str | None = None) -> list[Hold]:
     if org is not None:
         query = query.where(holds.c.org == org)
     return [Hold(**row) for row in tx.execute(query).mappings()]
+
+
+def _replace(tx: Transaction, table: sa.Table, values: dict[str, Any]) -> None:
+    """Insert a row, or give the one with its key these values: two people who order the same at once both succeed."""
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).values(values)
+    tx.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values))
 
 
 def _of_owner(org: str, flow_id: str, owner: str | None) -> list[sa.ColumnElement[bool]]:
