@@ -19,6 +19,7 @@ from receiver.planning import facts_of, plan
 from receiver.policy import Verdict, decide, is_final
 from receiver.reader import Reading, unread
 from receiver.reconciliation import Difference, Reconciliation
+from receiver.retention import Retention
 from receiver.rollback import advance
 from receiver.situation import Mode
 from receiver.store import alerts, decisions, leases, rollbacks
@@ -41,7 +42,7 @@ class Worker:
     def __init__(self, org: str, tools: Tools, *, responsible_for_strangers: Sequence[str] = ()) -> None:
         """One worker also answers alerts of organizations that are not configured: it is given all that are.
 
-        The same one watches the way of the alerts.
+        The same one watches the way of the alerts, and removes what is too old.
         """
         self._org = org
         self._tools = tools
@@ -49,6 +50,7 @@ class Worker:
         timing = tools.timing
         self._reconciliation = Reconciliation(settle_s=timing.reconcile_s, unlisted_s=timing.unlisted_s)
         self._watchdog = Watchdog(tools.telling, silent_s=timing.watchdog_silent_s) if self._known_orgs else None
+        self._retention = Retention(tools) if self._known_orgs else None
         self._asked_at: float | None = None
         self._turn = 0
         self._last_round: float | None = None
@@ -97,6 +99,8 @@ class Worker:
                     self._close_and_refuse(lease)
                     self._decide_open(lease)
                     self._advance(lease)
+        if self._retention is not None:
+            self._retention.sweep()
         if not self._is_sound:
             return
         self._last_round = self._tools.monotonic()
