@@ -11,9 +11,8 @@ from pathlib import Path
 
 import click
 
-from genesys.settings import SettingsError, load
 from receiver.chain import Verified, line, verify
-from receiver.config import ReceiverSettings
+from receiver.configured import settings_of
 from receiver.ctl.options import moment
 from receiver.store import audit as store
 from receiver.store.database import SchemaMismatch, Store, StoreUnavailable, Transaction
@@ -77,12 +76,7 @@ def export(config: Path, since: datetime | None, output: str) -> None:  # noqa: 
 @contextmanager
 def _reading(config: Path) -> Iterator[Transaction]:
     """One moment of the configured database; ends the program if it cannot be read: 2 for the file, 1 for the rest."""
-    try:
-        settings = load(config, ReceiverSettings)
-    except SettingsError as problem:
-        click.echo(str(problem), err=True)
-        sys.exit(2)
-    opened = Store(settings.database_url, read_only=True)
+    opened = Store(settings_of(config).database_url, read_only=True)
     try:
         opened.check_schema()
         with opened.begin() as tx:

@@ -140,6 +140,12 @@ def get(tx: Transaction, alert_id: int) -> StoredAlert | None:
     return found[0] if found else None
 
 
+def find(tx: Transaction, fingerprint: str, starts_at: float) -> StoredAlert | None:
+    """The firing with this key."""
+    found = _rows(tx, sa.select(alerts).where(alerts.c.fingerprint == fingerprint, alerts.c.starts_at == starts_at))
+    return found[0] if found else None
+
+
 def newest(tx: Transaction, *, org: str | None, open_only: bool, limit: int) -> list[StoredAlert]:
     """For people: the newest alerts first."""
     query = sa.select(alerts).order_by(alerts.c.id.desc()).limit(limit)
