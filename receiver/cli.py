@@ -12,10 +12,12 @@ from genesys import log
 from genesys.flows import Flow
 from genesys.organizations import Organizations
 from genesys.resolve import resolve as resolve_flows
-from genesys.settings import SettingsError, load
 from receiver.applied import apply_policy
+from receiver.audit_commands import audit
 from receiver.config import ReceiverSettings
+from receiver.configured import both_of
 from receiver.process import Process
+from receiver.replay_command import replay
 from receiver.store.database import SchemaMismatch, Store, StoreUnavailable
 from receiver.web.problems import broken_body
 
@@ -49,7 +51,7 @@ def serve(organizations: Path, config: Path, check_config: bool, resolve: bool, 
     """
     if resolve and not check_config:
         raise click.UsageError("--resolve needs --check-config")
-    settings, known = _load(organizations, config)
+    settings, known = both_of(organizations, config)
     if check_config:
         for warning in known.warnings():
             click.echo(f"warning: {organizations}: {warning}", err=True)
@@ -60,21 +62,6 @@ def serve(organizations: Path, config: Path, check_config: bool, resolve: bool, 
     log.configure(log_level, "receiver", "genesys")
     _migrate(settings, config)
     _Server(settings, known).run()
-
-
-def _load(organizations: Path, config: Path) -> tuple[ReceiverSettings, Organizations]:
-    """Both files, or every problem of both on stderr and exit 2."""
-    problems = []
-    loaded: list[Any] = []
-    for path, model in ((config, ReceiverSettings), (organizations, Organizations)):
-        try:
-            loaded.append(load(path, model))
-        except SettingsError as error:
-            problems.append(str(error))
-    if problems:
-        click.echo("\n".join(problems), err=True)
-        sys.exit(2)
-    return loaded[0], loaded[1]
 
 
 def _resolve(settings: ReceiverSettings, known: Organizations) -> None:
@@ -146,6 +133,9 @@ class _Server(BaseApplication):
         if self._process is not None:
             self._process.stop(STOP_WITHIN_S)
 
+
+main.add_command(audit)
+main.add_command(replay)
 
 if __name__ == "__main__":
     main()

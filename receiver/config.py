@@ -117,6 +117,8 @@ class Timing(Settings):
     deployment_s: Seconds = 600.0  # between two publications of the same client that are one deployment
     budget_s: Seconds = 86400.0  # in which budget_per_flow and budget_per_org count
     call_timeout_s: Seconds = 5.0  # to Alertmanager and the sinks
+    # Every table but the audit is bounded by it; what is open, or a guard still needs, stays. See store/retention.py.
+    retention_s: Seconds = 7776000.0
     retry_s: Seconds = 10.0  # after a read of Genesys Cloud that failed, or a publish that met a busy flow
     outbox_retry_s: Seconds = 5.0  # first pause after a failed delivery; doubles up to outbox_retry_max_s
     outbox_retry_max_s: Seconds = 300.0

@@ -12,18 +12,13 @@ from flask import Flask
 
 from genesys.dialect import GenesysCloud
 from genesys.organizations import Organization, open_organization
-from receiver.alertmanager import Alertmanagers
-from receiver.applied import survey_with
 from receiver.config import ReceiverSettings
-from receiver.gather import Surroundings
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.delivery import Deliverer
-from receiver.notify.events import Telling
 from receiver.outbound import Outbound
-from receiver.reader import Reader
 from receiver.roster import Roster
 from receiver.store.database import Store
-from receiver.tools import Tools
+from receiver.tools import put_together
 from receiver.web.app import create_app
 from receiver.worker import Worker
 
@@ -35,11 +30,11 @@ class Process:
 
     def __init__(self, settings: ReceiverSettings, organizations: Sequence[Organization]) -> None:
         self._settings = settings
-        self._store = Store(settings.database_url)
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._store = Store(settings.database_url, actor=self._name)
         self._http = Outbound(settings.timing.call_timeout_s)
         names = [organization.name for organization in organizations]
         self._metrics = ReceiverMetrics(self._store, settings, names)
-        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._clouds = {organization.name: open_organization(organization) for organization in organizations}
         self._workers = [
             self._worker(organization, names, first=organization is organizations[0]) for organization in organizations
@@ -83,24 +78,15 @@ class Process:
         return found + self._deliverer.problems()
 
     def _worker(self, organization: Organization, names: Sequence[str], *, first: bool) -> Worker:
-        settings, timing = self._settings, self._settings.timing
-        genesys = self._clouds[organization.name]
-        tools = Tools(
+        tools = put_together(
+            organization,
+            names,
+            self._settings,
             store=self._store,
-            genesys=genesys,
-            reader=Reader(
-                genesys,
-                organization.analytics,
-                retry_s=timing.retry_s,
-                survey=survey_with(settings),
-                credentials=partial(self._metrics.credentials, organization.name),
-            ),
-            alertmanagers=Alertmanagers(settings.alertmanagers, self._http, max_age_s=timing.alertmanager_max_age_s),
-            around=Surroundings(settings, frozenset(names), alertmanager_configured=bool(settings.alertmanagers)),
-            telling=Telling([webhook.name for webhook in settings.webhooks], settings.external_url),
+            genesys=self._clouds[organization.name],
+            http=self._http,
             metrics=self._metrics,
             receiver=self._name,
-            call_timeout_s=organization.timeout_s,
         )
         return Worker(organization.name, tools, responsible_for_strangers=names if first else ())
 

@@ -1,15 +1,19 @@
-"""What one organization's rollbacks work with; put together once, in `worker`."""
+"""What one organization's rollbacks work with; put together in one place."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 
 from genesys.dialect import GenesysCloud
+from genesys.organizations import Organization
 from receiver.alertmanager import Alertmanagers
-from receiver.config import Timing
+from receiver.applied import survey_with
+from receiver.config import ReceiverSettings, Timing
 from receiver.gather import Surroundings
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.events import Telling
+from receiver.outbound import Outbound
 from receiver.policy import Limits
 from receiver.reader import Reader
 from receiver.store.database import Store, Transaction, clock
@@ -44,3 +48,37 @@ class Tools:
     @property
     def timing(self) -> Timing:
         return self.around.settings.timing
+
+
+def put_together(
+    organization: Organization,
+    orgs: Collection[str],
+    settings: ReceiverSettings,
+    *,
+    store: Store,
+    genesys: GenesysCloud,
+    http: Outbound,
+    metrics: ReceiverMetrics,
+    receiver: str,
+    clock: Callable[[Transaction], float] = clock,
+) -> Tools:
+    """The tools of one organization; `orgs` are all that are configured."""
+    timing = settings.timing
+    return Tools(
+        store=store,
+        genesys=genesys,
+        reader=Reader(
+            genesys,
+            organization.analytics,
+            retry_s=timing.retry_s,
+            survey=survey_with(settings),
+            credentials=partial(metrics.credentials, organization.name),
+        ),
+        alertmanagers=Alertmanagers(settings.alertmanagers, http, max_age_s=timing.alertmanager_max_age_s),
+        around=Surroundings(settings, frozenset(orgs), alertmanager_configured=bool(settings.alertmanagers)),
+        telling=Telling([webhook.name for webhook in settings.webhooks], settings.external_url),
+        metrics=metrics,
+        receiver=receiver,
+        call_timeout_s=organization.timeout_s,
+        clock=clock,
+    )

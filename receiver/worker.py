@@ -11,19 +11,17 @@ from contextlib import contextmanager
 from threading import Event
 
 from genesys.log import event
-from receiver.config import Scope
-from receiver.gather import is_understood, situation
+from receiver.deciding import decide_one
+from receiver.gather import is_understood
 from receiver.metrics import Outcome
-from receiver.notify.events import put_suppressed
-from receiver.planning import facts_of, plan
-from receiver.policy import Verdict, decide, is_final
-from receiver.reader import Reading, unread
+from receiver.policy import is_final
+from receiver.reader import unread
 from receiver.reconciliation import Difference, Reconciliation
+from receiver.retention import Retention
 from receiver.rollback import advance
-from receiver.situation import Mode
-from receiver.store import alerts, decisions, leases, rollbacks
+from receiver.store import alerts, leases, rollbacks
 from receiver.store.alerts import StoredAlert
-from receiver.store.database import StoreUnavailable, Transaction, after_commit
+from receiver.store.database import StoreUnavailable, Transaction
 from receiver.store.leases import Lease, LeaseLost
 from receiver.store.rollbacks import LEASED, AlreadyTried, Conflict
 from receiver.tools import Tools
@@ -31,7 +29,6 @@ from receiver.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
-EVERYTHING = "all"  # the lease of lease_scope: all
 MAX_ALERTS = 50  # looked at in one round, so that a flood cannot use up the API limit; the others have their turn
 
 
@@ -41,7 +38,7 @@ class Worker:
     def __init__(self, org: str, tools: Tools, *, responsible_for_strangers: Sequence[str] = ()) -> None:
         """One worker also answers alerts of organizations that are not configured: it is given all that are.
 
-        The same one watches the way of the alerts.
+        The same one watches the way of the alerts, and removes what is too old.
         """
         self._org = org
         self._tools = tools
@@ -49,6 +46,7 @@ class Worker:
         timing = tools.timing
         self._reconciliation = Reconciliation(settle_s=timing.reconcile_s, unlisted_s=timing.unlisted_s)
         self._watchdog = Watchdog(tools.telling, silent_s=timing.watchdog_silent_s) if self._known_orgs else None
+        self._retention = Retention(tools) if self._known_orgs else None
         self._asked_at: float | None = None
         self._turn = 0
         self._last_round: float | None = None
@@ -97,6 +95,8 @@ class Worker:
                     self._close_and_refuse(lease)
                     self._decide_open(lease)
                     self._advance(lease)
+        if self._retention is not None:
+            self._retention.sweep()
         if not self._is_sound:
             return
         self._last_round = self._tools.monotonic()
@@ -167,7 +167,7 @@ class Worker:
         for alert in batch:
             with self._apart(alert=alert.id), tools.store.begin() as tx:
                 leases.hold(tx, lease, now=tools.clock(tx))
-                self._decide_one(tx, alert, reading)
+                decide_one(tx, tools, alert, reading)
 
     def _strangers(self, tx: Transaction) -> list[StoredAlert]:
         return alerts.undecided_outside(tx, self._known_orgs) if self._known_orgs else []
@@ -189,7 +189,7 @@ class Worker:
                 leases.hold(tx, lease, now=tools.clock(tx))
                 alert = alerts.get(tx, known.id)
                 if alert is not None and alert.is_open:
-                    self._decide_one(tx, alert, readings.get(alert.object_id, unread("not read: not understood")))
+                    decide_one(tx, tools, alert, readings.get(alert.object_id, unread("not read: not understood")))
 
     def _worth_reading(self, batch: list[StoredAlert]) -> list[str]:
         """Flows of the alerts that are not refused whatever Genesys Cloud says."""
@@ -207,42 +207,6 @@ class Worker:
         batch = (open_alerts[self._turn :] + open_alerts[: self._turn])[:MAX_ALERTS]
         self._turn += MAX_ALERTS
         return batch
-
-    def _decide_one(self, tx: Transaction, alert: StoredAlert, reading: Reading) -> None:
-        """Decide about one alert; a decision that says nothing new is not recorded again."""
-        tools = self._tools
-        if tools.around.settings.lease_scope is Scope.ALL:
-            leases.lock(tx, EVERYTHING)  # no other organization plans a rollback between our look and our entry
-        now = tools.clock(tx)
-        suppression = tools.alertmanagers.suppression(alert.fingerprint, now)
-        facts = situation(tx, alert, reading, suppression, tools.around, now=now)
-        decision = decide(facts, tools.limits)
-        rollback = plan(tx, tools, alert, facts, decision)
-        if rollback is None and not decisions.is_new(alert, decision):
-            return
-        shown = facts_of(facts)
-        decisions.add(
-            tx,
-            alert,
-            decision,
-            at=now,
-            facts=shown,
-            receiver=tools.receiver,
-            rollback_id=rollback.id if rollback else None,
-        )
-        after_commit(tx, lambda: tools.metrics.decided(decision.verdict))
-        # An observed rollback was told as such; that it is not repeated has nothing to do with the flow.
-        if not (facts.mode is Mode.OBSERVE and decision.verdict is Verdict.ALREADY_ROLLED_BACK):
-            put_suppressed(tx, tools.telling, alert, decision, shown | {"signal": alert.signal}, now=now)
-        event(
-            log,
-            logging.INFO,
-            "decided",
-            org=alert.org,
-            flow_id=alert.object_id,
-            version=alert.version,
-            verdict=decision.verdict.value,
-        )
 
     def _advance(self, lease: Lease) -> None:
         with self._tools.store.begin() as tx:

@@ -143,6 +143,7 @@ def _payload(kind: IncidentType, action: str, facts: dict[str, Any], now: float)
         "threshold_breach": facts.get("threshold_ratio"),
         "timestamp": rfc3339(now),
         "action_taken": action,
+        "audit_head": None,  # known when the transaction ends; see `outbox.put`
         **{
             name: facts.get(name)
             for name in (

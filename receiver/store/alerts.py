@@ -13,6 +13,7 @@ from receiver.store.database import Transaction
 from receiver.store.schema import alerts
 
 FLOW = "flow"  # the first object type
+END_RECORDED = ("resolved", "unknown_contract")  # verdicts after which a closed alert needs no decision any more
 
 
 class Source(StrEnum):
@@ -116,7 +117,7 @@ def closed_undecided(tx: Transaction, org: str, limit: int = 500) -> list[Stored
     query = (
         sa.select(alerts)
         .where(alerts.c.org == org, sa.not_(alerts.c.is_open))
-        .where(sa.or_(alerts.c.verdict.is_(None), alerts.c.verdict.not_in(("resolved", "unknown_contract"))))
+        .where(sa.or_(alerts.c.verdict.is_(None), alerts.c.verdict.not_in(END_RECORDED)))
         .order_by(alerts.c.id)
         .limit(limit)
     )
@@ -136,6 +137,12 @@ def undecided_outside(tx: Transaction, orgs: Iterable[str], limit: int = 500) ->
 
 def get(tx: Transaction, alert_id: int) -> StoredAlert | None:
     found = _rows(tx, sa.select(alerts).where(alerts.c.id == alert_id))
+    return found[0] if found else None
+
+
+def find(tx: Transaction, fingerprint: str, starts_at: float) -> StoredAlert | None:
+    """The firing with this key."""
+    found = _rows(tx, sa.select(alerts).where(alerts.c.fingerprint == fingerprint, alerts.c.starts_at == starts_at))
     return found[0] if found else None
 
 

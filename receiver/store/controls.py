@@ -1,4 +1,4 @@
-"""What people and pipelines set: pauses, holds and maintenance windows."""
+"""What people and pipelines set: pauses, holds and maintenance windows. Every change goes into the audit."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -6,7 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
+from receiver.store import audit
+from receiver.store.audit import Kind
 from receiver.store.database import Transaction
 from receiver.store.schema import holds, pauses, windows
 
@@ -62,15 +65,18 @@ class Window:
 
 def pause(tx: Transaction, org: str, *, by: str, reason: str, now: float) -> Pause:
     """Pause one organization or all; a pause that exists is replaced."""
-    resume(tx, org)
     made = Pause(org, by, reason, now)
-    tx.execute(sa.insert(pauses).values(org=org, paused_by=by, reason=reason, paused_at=now))
+    _replace(tx, pauses, asdict(made))
+    audit.record(tx, Kind.PAUSE, {"org": org, "reason": reason}, at=now, actor=by)
     return made
 
 
-def resume(tx: Transaction, org: str) -> bool:
+def resume(tx: Transaction, org: str, *, by: str, now: float) -> bool:
     """End a pause; False if there was none."""
-    return tx.execute(sa.delete(pauses).where(pauses.c.org == org)).rowcount > 0
+    ended = tx.execute(sa.delete(pauses).where(pauses.c.org == org)).rowcount > 0
+    if ended:
+        audit.record(tx, Kind.RESUME, {"org": org}, at=now, actor=by)
+    return ended
 
 
 def list_pauses(tx: Transaction, org: str | None = None) -> list[Pause]:
@@ -87,14 +93,19 @@ def hold(
     """Hold flows of one organization, `*` for every flow; what the same owner held before is replaced."""
     made = [Hold(org, flow_id, owner, reason, by, now) for flow_id in dict.fromkeys(flow_ids)]
     for one in made:
-        tx.execute(sa.delete(holds).where(*_of_owner(org, one.flow_id, owner)))
-        tx.execute(sa.insert(holds).values(asdict(one)))
+        _replace(tx, holds, asdict(one))
+        facts = {"org": org, "flow_id": one.flow_id, "owner": owner, "reason": reason}
+        audit.record(tx, Kind.HOLD, facts, at=now, actor=by)
     return made
 
 
-def release(tx: Transaction, org: str, flow_id: str, *, owner: str | None = None) -> int:
+def release(tx: Transaction, org: str, flow_id: str, *, owner: str | None = None, by: str, now: float) -> int:
     """Release what one owner, or everybody, holds under this flow id; gives how many holds that were."""
-    return tx.execute(sa.delete(holds).where(*_of_owner(org, flow_id, owner))).rowcount
+    statement = sa.delete(holds).where(*_of_owner(org, flow_id, owner)).returning(holds.c.owner)
+    owners = sorted(tx.scalars(statement))
+    for one in owners:
+        audit.record(tx, Kind.RELEASE, {"org": org, "flow_id": flow_id, "owner": one}, at=now, actor=by)
+    return len(owners)
 
 
 def list_holds(tx: Transaction, org: str | None = None) -> list[Hold]:
@@ -103,6 +114,13 @@ def list_holds(tx: Transaction, org: str | None = None) -> list[Hold]:
     if org is not None:
         query = query.where(holds.c.org == org)
     return [Hold(**row) for row in tx.execute(query).mappings()]
+
+
+def _replace(tx: Transaction, table: sa.Table, values: dict[str, Any]) -> None:
+    """Insert a row, or give the one with its key these values: two people who order the same at once both succeed."""
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).values(values)
+    tx.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values))
 
 
 def _of_owner(org: str, flow_id: str, owner: str | None) -> list[sa.ColumnElement[bool]]:
@@ -127,27 +145,21 @@ def open_window(
     made = Window(
         str(uuid4()), org, tuple(flow_ids), kind, starts_at, ends_at, reason, owner, created_by, now, closed_at=None
     )
-    tx.execute(
-        sa.insert(windows).values(
-            id=made.id,
-            org=org,
-            flow_ids=list(flow_ids),
-            kind=kind,
-            starts_at=starts_at,
-            ends_at=ends_at,
-            reason=reason,
-            owner=owner,
-            created_by=created_by,
-            created_at=now,
-        )
-    )
+    values = asdict(made) | {"flow_ids": list(flow_ids)}
+    tx.execute(sa.insert(windows).values(values))
+    named = ("id", "org", "flow_ids", "kind", "starts_at", "ends_at", "reason", "owner")
+    audit.record(tx, Kind.WINDOW_OPENED, {name: values[name] for name in named}, at=now, actor=created_by)
     return made
 
 
-def close_window(tx: Transaction, window_id: str, *, now: float) -> bool:
+def close_window(tx: Transaction, window_id: str, *, by: str, now: float) -> bool:
     """End a window now; False if it does not exist or has ended already."""
     still_open = (windows.c.id == window_id, windows.c.closed_at.is_(None), windows.c.ends_at > now)
-    return tx.execute(sa.update(windows).where(*still_open).values(closed_at=now)).rowcount > 0
+    statement = sa.update(windows).where(*still_open).values(closed_at=now).returning(windows.c.org)
+    org = tx.scalar(statement)
+    if org is not None:
+        audit.record(tx, Kind.WINDOW_CLOSED, {"id": window_id, "org": org}, at=now, actor=by)
+    return org is not None
 
 
 def list_windows(tx: Transaction, *, now: float, org: str | None = None, ended: bool = False) -> list[Window]:

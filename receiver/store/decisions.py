@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from receiver.policy import Decision
 from receiver.store import alerts as alert_store
+from receiver.store import audit
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
 from receiver.store.schema import decisions
@@ -40,22 +41,20 @@ def add(
     receiver: str,
     rollback_id: str | None = None,
 ) -> None:
-    """Record one decision and make it the alert's newest."""
-    tx.execute(
-        sa.insert(decisions).values(
-            alert_id=alert.id,
-            rollback_id=rollback_id,
-            org=alert.org,
-            object_type=alert.object_type,
-            object_id=alert.object_id,
-            version=alert.version,
-            at=at,
-            verdict=decision.verdict.value,
-            guards=[guard.as_json() for guard in decision.guards],
-            facts=facts,
-            receiver=receiver,
-        )
-    )
+    """Record one decision, also in the audit, and make it the alert's newest."""
+    record = {
+        "alert_id": alert.id,
+        "rollback_id": rollback_id,
+        "org": alert.org,
+        "object_type": alert.object_type,
+        "object_id": alert.object_id,
+        "version": alert.version,
+        "verdict": decision.verdict.value,
+        "guards": [guard.as_json() for guard in decision.guards],
+        "facts": facts,
+    }
+    tx.execute(sa.insert(decisions).values(record | {"at": at, "receiver": receiver}))
+    audit.record(tx, audit.Kind.DECISION, record, at=at, actor=receiver)
     alert_store.set_verdict(tx, alert.id, decision.verdict.value, names_of(decision))
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from receiver.store import audit
 from receiver.store.database import Transaction
 from receiver.store.schema import outbox
 
@@ -37,11 +39,16 @@ class Backlog:
 
 
 def put(tx: Transaction, sinks: Iterable[str], subject: str, payload: Mapping[str, Any], *, now: float) -> None:
-    """Queue one event for every sink; a subject that a sink has had before is not sent again."""
+    """Queue one event for every sink; a subject that a sink has had before is not sent again.
+
+    It leaves with `audit_head`, the audit's head after this transaction: so whoever has the event can show that what it
+    tells of is in the audit still.
+    """
     event_id = str(uuid4())
     dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    added: list[int] = []
     for sink in sinks:
-        tx.execute(
+        added += tx.scalars(
             dialect.insert(outbox)
             .values(
                 event_id=event_id,
@@ -53,7 +60,15 @@ def put(tx: Transaction, sinks: Iterable[str], subject: str, payload: Mapping[st
                 tries=0,
             )
             .on_conflict_do_nothing(index_elements=[outbox.c.sink, outbox.c.subject])
+            .returning(outbox.c.id)
         )
+    if added:
+        audit.with_head(tx, partial(_add_head, tx, added, payload))
+
+
+def _add_head(tx: Transaction, added: list[int], payload: Mapping[str, Any], head: str) -> None:
+    """Nobody else knows these rows yet, so nobody has locked them."""
+    tx.execute(sa.update(outbox).where(outbox.c.id.in_(added)).values(payload=dict(payload) | {"audit_head": head}))
 
 
 def claim(tx: Transaction, sink: str, *, now: float, claim_s: float) -> Message | None:

@@ -6,6 +6,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from receiver.store import audit
 from receiver.store.database import Transaction
 from receiver.store.rollbacks import Rollback
 from receiver.store.schema import quarantines
@@ -47,7 +48,12 @@ def put(tx: Transaction, rollback: Rollback, *, now: float) -> None:
 def lift(tx: Transaction, quarantine_id: str, *, by: str, now: float) -> bool:
     """Trust the version again; False if there is no such quarantine, or it was lifted before."""
     in_force = (quarantines.c.id == quarantine_id, quarantines.c.lifted_at.is_(None))
-    return tx.execute(sa.update(quarantines).where(*in_force).values(lifted_at=now, lifted_by=by)).rowcount > 0
+    statement = sa.update(quarantines).where(*in_force).values(lifted_at=now, lifted_by=by)
+    named = ("id", "rollback_id", "org", "object_type", "object_id", "version")
+    lifted = tx.execute(statement.returning(*(quarantines.c[name] for name in named))).mappings().one_or_none()
+    if lifted is not None:
+        audit.record(tx, audit.Kind.QUARANTINE_LIFTED, dict(lifted), at=now, actor=by)
+    return lifted is not None
 
 
 def lifted(tx: Transaction, org: str, object_id: str) -> frozenset[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from receiver.store import audit
 from receiver.store.database import Transaction
 from receiver.store.schema import permits, rollbacks, steps
 
@@ -130,11 +131,17 @@ def change(tx: Transaction, rollback: Rollback, **values: Any) -> Rollback:
 
 
 def add_step(tx: Transaction, rollback: Rollback, event: str, *, at: float, detail: Mapping[str, Any]) -> None:
-    tx.execute(
-        sa.insert(steps).values(
-            rollback_id=rollback.id, at=at, state=rollback.state.value, event=event, detail=dict(detail)
-        )
-    )
+    """Add a line to the rollback's story, also in the audit."""
+    step = {"rollback_id": rollback.id, "state": rollback.state.value, "event": event, "detail": dict(detail)}
+    tx.execute(sa.insert(steps).values(step | {"at": at}))
+    about = {
+        "org": rollback.org,
+        "object_type": rollback.object_type,
+        "object_id": rollback.object_id,
+        "version": rollback.accused_version,
+        "target_version": rollback.target_version,
+    }
+    audit.record(tx, audit.Kind.STEP, about | step, at=at)
 
 
 def get(tx: Transaction, rollback_id: str) -> Rollback | None:

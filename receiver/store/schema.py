@@ -233,3 +233,23 @@ watchdogs = Table(
     Column("name", Text, primary_key=True),
     Column("seen_at", Double, nullable=False),
 )
+
+audit = Table(  # append-only: triggers of its migration refuse everything but new rows
+    "audit",
+    metadata,
+    Column("number", _row_id, primary_key=True, autoincrement=False),  # without a gap
+    Column("at", Double, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("facts", Text, nullable=False),  # canonical JSON, as the hash covers it
+    Column("hash", Text, nullable=False),
+    Index("ix_audit_at", "at"),
+)
+
+audit_heads = Table(  # one row: the newest of the audit
+    "audit_heads",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("number", _row_id, nullable=False),
+    Column("hash", Text, nullable=False),
+)

@@ -96,7 +96,7 @@ def _add_pause(calls: Blueprint, store: Store, orgs: frozenset[str], reading: Gu
         org = query(PauseQuery).org
         check_org(org, orgs | {EVERY_ORG}, {"parameter": "org"})
         with store.begin() as tx:
-            ended = controls.resume(tx, org)
+            ended = controls.resume(tx, org, by=caller().name, now=clock(tx))
             left = [found.org for found in controls.list_pauses(tx)]
         if not ended:
             raise not_found(f"{org} is not paused; paused: {', '.join(left) or 'none'}")
@@ -142,7 +142,7 @@ def _add_maintenance(calls: Blueprint, store: Store, orgs: frozenset[str], readi
     def close_window(window_id: str) -> ResponseReturnValue:
         query(NoParameters)
         with store.begin() as tx:
-            closed = "\x00" not in window_id and controls.close_window(tx, window_id, now=clock(tx))
+            closed = "\x00" not in window_id and controls.close_window(tx, window_id, by=caller().name, now=clock(tx))
         if not closed:
             raise not_found("there is no such window, or it is over already")
         return "", HTTPStatus.NO_CONTENT

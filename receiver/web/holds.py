@@ -97,7 +97,9 @@ def _add_holds(calls: Blueprint, store: Store, orgs: frozenset[str], reading: Gu
         asked = query(ReleaseQuery)
         check_org(asked.org, orgs, {"parameter": "org"})
         with store.begin() as tx:
-            released = controls.release(tx, asked.org, asked.flow_id, owner=asked.owner)
+            released = controls.release(
+                tx, asked.org, asked.flow_id, owner=asked.owner, by=caller().name, now=clock(tx)
+            )
             left = [f"{hold.flow_id} ({hold.owner})" for hold in controls.list_holds(tx, asked.org)]
         if not released:
             raise not_found(f"there is no such hold; held in {asked.org}: {', '.join(left) or 'nothing'}")

@@ -48,8 +48,8 @@ def test_a_pause_that_exists_is_replaced_and_ends_once(tx: Transaction) -> None:
     newer = controls.pause(tx, "retail", by="bob", reason="still", now=NOW + 1)
     assert controls.list_pauses(tx) == [newer]
 
-    assert controls.resume(tx, "retail")
-    assert not controls.resume(tx, "retail")
+    assert controls.resume(tx, "retail", by="ann", now=NOW)
+    assert not controls.resume(tx, "retail", by="ann", now=NOW)
     assert controls.list_pauses(tx) == []
 
 
@@ -94,8 +94,8 @@ def test_a_hold_is_released_by_flow_and_owner(
     hold(tx, "flow-1", owner=BRIDGE)
     hold(tx, EVERY_FLOW)
 
-    assert controls.release(tx, "bank", "flow-1") == 0
-    assert controls.release(tx, "retail", flow_id, owner=owner) == 3 - len(left)
+    assert controls.release(tx, "bank", "flow-1", by="ann", now=NOW) == 0
+    assert controls.release(tx, "retail", flow_id, owner=owner, by="ann", now=NOW) == 3 - len(left)
     assert [held.flow_id for held in controls.list_holds(tx, "retail")] == left
 
 
@@ -133,8 +133,8 @@ def test_a_window_belongs_to_its_organization(tx: Transaction) -> None:
 
 def test_a_closed_window_is_over_at_once_and_is_closed_once(tx: Transaction) -> None:
     made = open_window(tx)
-    assert controls.close_window(tx, made.id, now=NOW + 10)
-    assert not controls.close_window(tx, made.id, now=NOW + 11)
+    assert controls.close_window(tx, made.id, by="ann", now=NOW + 10)
+    assert not controls.close_window(tx, made.id, by="ann", now=NOW + 11)
 
     assert controls.active_windows(tx, now=NOW + 10) == []
     (kept,) = controls.list_windows(tx, now=NOW + 10, ended=True)
@@ -143,8 +143,8 @@ def test_a_closed_window_is_over_at_once_and_is_closed_once(tx: Transaction) -> 
 
 def test_a_window_that_has_ended_or_is_unknown_cannot_be_closed(tx: Transaction) -> None:
     made = open_window(tx)
-    assert not controls.close_window(tx, made.id, now=NOW + 600)
-    assert not controls.close_window(tx, "unknown", now=NOW)
+    assert not controls.close_window(tx, made.id, by="ann", now=NOW + 600)
+    assert not controls.close_window(tx, "unknown", by="ann", now=NOW)
 
 
 def test_windows_are_listed_earliest_first_with_the_ones_to_come(tx: Transaction) -> None:

@@ -332,9 +332,10 @@ class Receiver:
         self.store = store
         self.metrics = ReceiverMetrics(store, settings, list(genesys))
         self.workers = {}
+        self.tools = {}
         self.stalls: list[float] = []  # seconds that have passed at the next looks at the monotonic clock
         for org, cloud in genesys.items():
-            tools = Tools(
+            tools = self.tools[org] = Tools(
                 store=store,
                 genesys=cloud,
                 reader=Reader(

@@ -16,7 +16,7 @@ from receiver.config import ReceiverSettings
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.delivery import CLAIM_TIMEOUTS, Deliverer
 from receiver.outbound import Outbound
-from receiver.store import outbox
+from receiver.store import audit, outbox
 from receiver.store.database import Store, StoreUnavailable, Transaction
 from tests.receiver_world import ORGS, listening, opened, settings_of
 
@@ -76,6 +76,12 @@ class World:
         with self.store.begin() as tx:
             outbox.put(tx, [sink.name for sink in self.settings.webhooks], subject, payload, now=self.at)
 
+    def audit_head(self) -> str:
+        with self.store.begin() as tx:
+            head = audit.head(tx)
+        assert head is not None
+        return head.hash
+
     def pending(self) -> dict[str, int]:
         with self.store.begin() as tx:
             return {sink: waiting.pending for sink, waiting in outbox.backlog(tx).items()}
@@ -114,6 +120,7 @@ def test_an_event_is_posted_with_its_id_and_the_sinks_token(world: World, pager:
 
     (request,) = pager.requests
     event_id = request["body"].pop("event_id")
+    assert request["body"].pop("audit_head") == world.audit_head()
     assert request["body"] == {"incident_type": "ROLLBACK_SUCCEEDED", "flow_id": "flow-1"}
     assert request["headers"]["Idempotency-Key"] == event_id
     assert request["headers"]["Authorization"] == "Bearer token-of-the-sink"

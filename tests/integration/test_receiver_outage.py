@@ -80,7 +80,7 @@ def test_a_decision_is_counted_once_it_is_durable(here: Scene, monkeypatch: pyte
         raise AlreadyTried("somebody was faster")
 
     here.deliver()
-    monkeypatch.setattr("receiver.worker.put_suppressed", refused)
+    monkeypatch.setattr("receiver.deciding.put_suppressed", refused)
     here.genesys.down = Refused("not read", 400)
     here.run(4)
     assert (here.decisions(), decided(here)) == ([], 0)

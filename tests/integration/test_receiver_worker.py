@@ -273,7 +273,7 @@ def test_the_same_world_without_the_pause_is_rolled_back(here: Scene) -> None:
     here.deliver()
     refuses(here, Verdict.PAUSED)
     with here.store.begin() as tx:
-        controls.resume(tx, "retail")
+        controls.resume(tx, "retail", by="ann", now=here.time.now)
 
     here.run(4)
     assert here.published() == ["13.0"]
@@ -359,7 +359,7 @@ def test_an_unreachable_alertmanager_is_believed_for_its_maximal_age_and_no_long
     watched.receiver.tick()
     watched.alertmanager.down = True
     with watched.store.begin() as tx:
-        controls.resume(tx, "retail")
+        controls.resume(tx, "retail", by="ann", now=watched.time.now)
     watched.time.pass_(watched.settings.timing.alertmanager_max_age_s + 1)
     watched.receiver.tick()
     assert watched.published() == []

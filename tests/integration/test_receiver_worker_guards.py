@@ -42,7 +42,7 @@ def hold(here: Scene, flow_id: str = FLOW_ID) -> None:
 
 def release(here: Scene, flow_id: str = FLOW_ID) -> None:
     with here.store.begin() as tx:
-        assert controls.release(tx, "retail", flow_id) > 0
+        assert controls.release(tx, "retail", flow_id, by="ann", now=here.time.now) > 0
 
 
 def holds(here: Scene) -> list[tuple[str, str, str]]:

@@ -1,0 +1,60 @@
+"""One decision about one alert, and what comes of it: the loop's own work, and a replay's on a copy of the state."""
+
+import logging
+
+from genesys.log import event
+from receiver.config import Scope
+from receiver.gather import situation
+from receiver.notify.events import put_suppressed
+from receiver.planning import facts_of, plan
+from receiver.policy import Decision, Verdict, decide
+from receiver.reader import Reading
+from receiver.situation import Mode
+from receiver.store import decisions, leases
+from receiver.store.alerts import StoredAlert
+from receiver.store.database import Transaction, after_commit
+from receiver.tools import Tools
+
+log = logging.getLogger(__name__)
+
+EVERYTHING = "all"  # the lease of lease_scope: all
+
+
+def decide_one(tx: Transaction, tools: Tools, alert: StoredAlert, reading: Reading) -> Decision:
+    """Decide about one alert, and plan the rollback if there is to be one.
+
+    A decision that says nothing new is given back, but not recorded again.
+    """
+    if tools.around.settings.lease_scope is Scope.ALL:
+        leases.lock(tx, EVERYTHING)  # no other organization plans a rollback between our look and our entry
+    now = tools.clock(tx)
+    suppression = tools.alertmanagers.suppression(alert.fingerprint, now)
+    facts = situation(tx, alert, reading, suppression, tools.around, now=now)
+    decision = decide(facts, tools.limits)
+    rollback = plan(tx, tools, alert, facts, decision)
+    if rollback is None and not decisions.is_new(alert, decision):
+        return decision
+    shown = facts_of(facts)
+    decisions.add(
+        tx,
+        alert,
+        decision,
+        at=now,
+        facts=shown,
+        receiver=tools.receiver,
+        rollback_id=rollback.id if rollback else None,
+    )
+    after_commit(tx, lambda: tools.metrics.decided(decision.verdict))
+    # An observed rollback was told as such; that it is not repeated has nothing to do with the flow.
+    if not (facts.mode is Mode.OBSERVE and decision.verdict is Verdict.ALREADY_ROLLED_BACK):
+        put_suppressed(tx, tools.telling, alert, decision, shown | {"signal": alert.signal}, now=now)
+    event(
+        log,
+        logging.INFO,
+        "decided",
+        org=alert.org,
+        flow_id=alert.object_id,
+        version=alert.version,
+        verdict=decision.verdict.value,
+    )
+    return decision

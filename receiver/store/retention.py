@@ -1,0 +1,146 @@
+"""What bounds each table, and the removal of what nobody needs any more.
+
+Age alone is never enough: what is open, under way or undelivered stays, and so does
+what a guard still asks for, however old it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from receiver.store.alerts import END_RECORDED
+from receiver.store.database import Transaction
+from receiver.store.schema import (
+    alerts,
+    decisions,
+    flows,
+    listings,
+    outbox,
+    permits,
+    quarantines,
+    rollbacks,
+    steps,
+    windows,
+)
+
+BOUNDED_BY: Mapping[str, str] = {
+    "alerts": "age, once closed with its end recorded, and without decisions and rollbacks; open ones stay",
+    "decisions": "age; the newest of an open alert stays: the backstop asks when its flow was last decided about",
+    "rollbacks": (
+        "age since the end, for all tries of a version together; they stay while the version is in quarantine or live, "
+        "while the target is live (restored_by_bridge), within lockout and budget, and while nobody knows what is live"
+    ),
+    "steps": "their rollback",
+    "permits": "their rollback",
+    "quarantines": "their rollback: a lifted one without its rollback would be none, and the other way round in force",
+    "windows": "age since they were over",
+    "outbox": "age since the delivery; undelivered ones stay",
+    "pauses": "people: a row each for what is paused now; ended ones are in the audit",
+    "holds": "people: a row each for what is held now; released ones are in the audit",
+    "leases": "the configured organizations: a row each, and one each for all of them and for retention",
+    "flows": "Genesys Cloud: the live flows, replaced by each listing",
+    "listings": "the configured organizations: a row each",
+    "watchdogs": "one row",
+    "audit": "nothing: it is what remains",
+    "audit_heads": "one row",
+}
+"""Every table of the schema."""
+
+_ROLLBACKS_PART = 10  # a rollback goes with about ten steps
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """Unix seconds. What was over before `old` may go; rollbacks only if they ended before `attempts`.
+
+    What is live is known of organizations that were listed since `listed`.
+    """
+
+    old: float
+    attempts: float
+    listed: float
+
+
+def sweep(tx: Transaction, horizon: Horizon, *, limit: int) -> dict[str, int]:
+    """Remove at most about `limit` rows of each table; gives how many, by table, and nothing when none is left.
+
+    Rows that somebody else has locked are left for the next time: nobody waits.
+    """
+    gone = {
+        "decisions": _remove(tx, decisions, decisions.c.id, _old_decision(horizon), limit),
+        "rollbacks": _remove_rollbacks(tx, horizon, max(1, limit // _ROLLBACKS_PART)),
+        "alerts": _remove(tx, alerts, alerts.c.id, _old_alert(horizon), limit),
+        "windows": _remove(
+            tx, windows, windows.c.id, sa.func.coalesce(windows.c.closed_at, windows.c.ends_at) < horizon.old, limit
+        ),
+        "outbox": _remove(tx, outbox, outbox.c.id, outbox.c.delivered_at < horizon.old, limit),
+    }
+    return {table: count for table, count in gone.items() if count}
+
+
+def _old_decision(horizon: Horizon) -> sa.ColumnElement[bool]:
+    newer = decisions.alias()
+    return sa.and_(
+        decisions.c.at < horizon.old,
+        sa.or_(
+            sa.exists().where(alerts.c.id == decisions.c.alert_id, sa.not_(alerts.c.is_open)),
+            sa.exists().where(newer.c.alert_id == decisions.c.alert_id, newer.c.id > decisions.c.id),
+        ),
+    )
+
+
+def _old_alert(horizon: Horizon) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        sa.not_(alerts.c.is_open),
+        alerts.c.closed_at < horizon.old,
+        alerts.c.refreshed_at < horizon.old,  # one that is still delivered would be opened anew
+        alerts.c.verdict.in_(END_RECORDED),
+        sa.not_(sa.exists().where(decisions.c.alert_id == alerts.c.id)),
+        sa.not_(sa.exists().where(rollbacks.c.alert_id == alerts.c.id)),
+    )
+
+
+def _old_rollback(horizon: Horizon) -> sa.ColumnElement[bool]:
+    """No guard asks for it: neither for this try nor for another one of the same version, whose number it shares."""
+    one = rollbacks.alias()
+    same_version = (
+        one.c[name] == rollbacks.c[name] for name in ("org", "object_type", "object_id", "accused_version", "shadow")
+    )
+    trusted_again = sa.exists().where(quarantines.c.rollback_id == one.c.id, quarantines.c.lifted_at < horizon.attempts)
+    recent = sa.or_(one.c.ended_at.is_(None), one.c.ended_at >= horizon.attempts)
+    in_quarantine = sa.and_(one.c.wrote, sa.not_(one.c.shadow), sa.not_(trusted_again))
+    listed = sa.exists().where(listings.c.org == rollbacks.c.org, listings.c.listed_at >= horizon.listed)
+    live = sa.exists().where(
+        flows.c.org == rollbacks.c.org,
+        flows.c.id == rollbacks.c.object_id,
+        sa.or_(flows.c.live_version == rollbacks.c.accused_version, flows.c.live_version == rollbacks.c.target_version),
+    )
+    return sa.and_(
+        rollbacks.c.ended_at < horizon.attempts,
+        sa.not_(sa.exists().where(*same_version, sa.or_(recent, in_quarantine))),
+        listed,
+        sa.not_(live),
+    )
+
+
+def _remove_rollbacks(tx: Transaction, horizon: Horizon, limit: int) -> int:
+    """With everything that belongs to them."""
+    ids = _doomed(tx, rollbacks, rollbacks.c.id, _old_rollback(horizon), limit)
+    for table in (steps, permits, quarantines):
+        tx.execute(sa.delete(table).where(table.c.rollback_id.in_(ids)))
+    return tx.execute(sa.delete(rollbacks).where(rollbacks.c.id.in_(ids))).rowcount
+
+
+def _remove(
+    tx: Transaction, table: sa.Table, key: sa.Column[object], condition: sa.ColumnElement[bool], limit: int
+) -> int:
+    return tx.execute(sa.delete(table).where(key.in_(_doomed(tx, table, key, condition, limit)))).rowcount
+
+
+def _doomed(
+    tx: Transaction, table: sa.Table, key: sa.Column[object], condition: sa.ColumnElement[bool], limit: int
+) -> list[object]:
+    """Locked, so that they are what they were found to be until they are gone."""
+    query = sa.select(key).where(condition).order_by(key).limit(limit)
+    return list(tx.scalars(query.with_for_update(skip_locked=True, of=table)))
