@@ -12,10 +12,10 @@ from receiver.reader import Read
 from receiver.store import leases, quarantines, rollbacks
 from receiver.store.database import Transaction, after_commit
 from receiver.store.leases import Lease
-from receiver.store.rollbacks import Permit, Rollback, State
+from receiver.store.rollbacks import Answer, Permit, Rollback, State
 from receiver.tools import Tools
 
-MAX_SENDS = 2  # the second only after the first is proved to have had no effect
+MAX_SENDS = 2  # refused ones aside; the second only after the first is proved to have had no effect
 
 _NEWEST_DATE = "newest_date"  # of the versions as they were read before the write
 _OVERWROTE = "overwrote_newer"  # versions that somebody published between that reading and our publish
@@ -119,7 +119,8 @@ def _await(
 def _send_again(tx: Transaction, tools: Tools, rollback: Rollback, permit: Permit, now: float) -> None:
     """The publish is proved to have had no effect: plan it anew, at most once."""
     rollbacks.add_step(tx, rollback, "no_effect", at=now, detail={"permit": permit.number})
-    if permit.number >= MAX_SENDS or now >= rollback.deadline:
+    sent = [one for one in rollbacks.permits_of(tx, rollback.id) if one.answer is not Answer.REFUSED]
+    if len(sent) >= MAX_SENDS or now >= rollback.deadline:
         end(tx, tools, rollback, State.FAILED, "no_effect", now)
     else:
         rollbacks.change(tx, rollback, state=State.PLANNED.value, not_before=now)

@@ -119,6 +119,9 @@ LOST: dict[str, Arrange] = {
 REFUSED: dict[str, Arrange] = {
     "throttled": publish_meets({"kind": "throttle", "retry_after": 20.0, "times": 2}),
     "throttled-beyond-the-deadline": publish_meets({"kind": "throttle", "retry_after": 3600.0, "times": 1}),
+    "throttled-then-lost": lambda genesys: genesys.fault(
+        {"match": PUBLISH, "kind": "throttle", "retry_after": 20.0, "times": 2}, {"match": PUBLISH, **UNSENT}
+    ),
     "throttled-for-ever": publish_meets({"kind": "throttle", "retry_after": 120.0}),
     "token-expired": before_write({"event": "expire_tokens"}),
     "token-refused-for-ever": publish_meets({"kind": "status", "status": 401}),

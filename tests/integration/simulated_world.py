@@ -17,6 +17,7 @@ from genesys.http import Clock, Connection
 from genesys.organizations import Analytics
 from genesys.platform import Platform
 from receiver.store import alerts, leases, rollbacks, watchdog
+from receiver.store import outbox as outbox_store
 from receiver.store.database import Store
 from receiver.store.rollbacks import ENDS, Permit, Rollback, Step
 from receiver.store.schema import decisions, outbox
@@ -229,6 +230,11 @@ class SimulatedScene:
     def verdicts(self) -> list[str]:
         with self.store.begin() as tx:
             return list(tx.scalars(decisions.select().with_only_columns(decisions.c.verdict).order_by(decisions.c.id)))
+
+    def untold(self) -> bool:
+        """Does anything wait to be delivered?"""
+        with self.store.begin() as tx:
+            return bool(outbox_store.backlog(tx))
 
     def told(self) -> list[dict[str, Any]]:
         """The events in the outbox, oldest first."""
