@@ -57,22 +57,24 @@ class Readback(StrEnum):
     DONE = "done"  # the target is live and nothing is under way
     PENDING = "pending"  # not yet: an operation is under way, or the effect does not show
     FAILED = "failed"  # our operation says FAILURE
-    OVERTAKEN = "overtaken"  # a third version is live: somebody else published
+    OVERTAKEN = "overtaken"  # a third version is live and nothing is under way: somebody else published
 
 
 def read_back(flow: Flow, *, accused: str, target: str, operation_id: str | None) -> Readback:
     """Judge a publish of `target` over `accused` by the flow read after it.
 
     A 200 proves nothing: Genesys Cloud answers it before the effect, and also
-    for a version that does not exist. Only the flow itself is believed.
+    for a version that does not exist. Only the flow itself is believed, and not
+    while an operation is under way: ours may yet replace what is live now.
     """
     operation = flow.operation
-    busy = operation is not None and not operation.complete
+    if operation is not None and not operation.complete:
+        return Readback.PENDING
     if flow.live_version == target:
-        return Readback.PENDING if busy else Readback.DONE
+        return Readback.DONE
     if flow.live_version != accused:
         return Readback.OVERTAKEN
     ours = operation is not None and operation_id is not None and operation.id == operation_id
-    if ours and operation is not None and operation.complete and operation.status == "FAILURE":
+    if ours and operation is not None and operation.status == "FAILURE":
         return Readback.FAILED
     return Readback.PENDING

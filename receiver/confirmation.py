@@ -1,85 +1,154 @@
-"""Believing a publish: nothing but the flow itself says whether it took effect."""
+"""Believing a publish: nothing but the flow itself, and the dates of its versions, says whether it took effect."""
 
-from genesys.flows import Flow, Readback, read_back
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from genesys.evidence import Evidence
+from genesys.flows import Flow, FlowVersion, Readback, read_back
 from receiver.ending import end
+from receiver.meanwhile import Meanwhile, has_callers, newest_date, published_since
 from receiver.metrics import Step
 from receiver.reader import Read
 from receiver.store import leases, quarantines, rollbacks
 from receiver.store.database import Transaction, after_commit
 from receiver.store.leases import Lease
-from receiver.store.rollbacks import Permit, Rollback, State
+from receiver.store.rollbacks import Answer, Permit, Rollback, State
 from receiver.tools import Tools
 
-MAX_SENDS = 2  # the second only after the first is proved to have had no effect
+MAX_SENDS = 2  # refused ones aside; the second only after the first is proved to have had no effect
+
+_NEWEST_DATE = "newest_date"  # of the versions as they were read before the write
+_OVERWROTE = "overwrote_newer"  # versions that somebody published between that reading and our publish
+
+
+def facts_before_write(versions: Sequence[FlowVersion]) -> dict[str, float | None]:
+    """What `meanwhile` needs to remember of the reading that precedes a write."""
+    return {_NEWEST_DATE: newest_date(versions)}
+
+
+def meanwhile(rollback: Rollback, versions: Sequence[FlowVersion], target: str) -> Meanwhile | None:
+    """What was published since the reading that preceded the write; None if that cannot be told."""
+    return published_since(versions, rollback.facts.get(_NEWEST_DATE), accused=rollback.accused_version, target=target)
+
+
+def is_as_before(flow: Flow, rollback: Rollback) -> bool:
+    """Does the flow look as it did before the write: the accused version live, and not made live anew?"""
+    return flow.live_version == rollback.accused_version and flow.live_published_at in (None, rollback.live_since)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was read for one round. What the flow shows may be as old as `asked_at`.
+
+    The versions are asked for when the flow has changed; both others when a
+    publish whose effect does not show is about to be given up.
+    """
+
+    asked_at: float
+    flow: Read[Flow]
+    versions: Read[list[FlowVersion]]
+    evidence: Evidence | None
 
 
 def confirm(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     """Read the flow back after a publish that was accepted, or of which nobody knows whether it was sent."""
-    asked_at, flow = _ask(tools, rollback)
+    look = _look(tools, rollback)
     with tools.store.begin() as tx:
         now = tools.clock(tx)
         leases.hold(tx, lease, now=now)
         permit = rollbacks.permits_of(tx, rollback.id)[-1]
-        if flow.value is None:
-            _give_up_unread(tx, tools, rollback, flow.problem, now)
+        flow = look.flow.value
+        if flow is None:
+            _give_up_unread(tx, tools, rollback, look.flow.problem, now)
             return
-        seen = _seen(flow.value, rollback, permit)
+        if look.versions.value is None and now < rollback.deadline:
+            return  # who published what meanwhile is part of the answer
+        changes = meanwhile(rollback, look.versions.value or (), permit.target_version)
+        seen = _seen(flow, rollback, permit, changes, look.evidence)
         if seen is Readback.FAILED:
-            error = flow.value.operation.error if flow.value.operation else None
+            error = flow.operation.error if flow.operation else None
             rollbacks.add_step(tx, rollback, "operation_failed", at=now, detail={"error": error})
-        if seen is not Readback.PENDING:
-            conclude(tx, tools, rollback, seen, now)
-            return
-        busy = flow.value.operation is not None and not flow.value.operation.complete
-        if rollback.state is State.CONFIRMING:
-            _await_effect(tx, tools, rollback, permit, busy=busy, asked_at=asked_at, now=now)
-        else:
-            _await_proof(tx, tools, rollback, permit, busy=busy, asked_at=asked_at, now=now)
+        settled = look.asked_at >= _settled_at(tools, rollback, permit)
+        if seen is Readback.PENDING:
+            _await(tx, tools, rollback, permit, busy=_is_busy(flow), settled=settled, now=now)
+        elif seen is not Readback.OVERTAKEN or settled or _is_over(flow, permit, changes):
+            old_view = is_as_before(flow, rollback)
+            conclude(tx, tools, rollback, seen, None if old_view else changes, now)
 
 
-def _await_effect(
-    tx: Transaction, tools: Tools, rollback: Rollback, permit: Permit, *, busy: bool, asked_at: float, now: float
+def _look(tools: Tools, rollback: Rollback) -> _Look:
+    with tools.store.begin() as tx:
+        asked_at = tools.clock(tx)
+        permit = rollbacks.permits_of(tx, rollback.id)[-1]
+    settled = asked_at >= _settled_at(tools, rollback, permit)
+    flow = tools.reader.flow(rollback.object_id)
+    unchanged = flow.value is None or is_as_before(flow.value, rollback)
+    versions = Read([]) if unchanged and not settled else tools.reader.versions(rollback.object_id)
+    evidence = tools.reader.watch(rollback.object_id, now=asked_at).evidence.value if unchanged and settled else None
+    return _Look(asked_at, flow, versions, evidence)
+
+
+def _settled_at(tools: Tools, rollback: Rollback, permit: Permit) -> float:
+    """From when on a publish whose effect does not show has none: it can be neither sent nor under way any more."""
+    accepted = rollback.state is State.CONFIRMING
+    sent_by = permit.issued_at if accepted else permit.valid_until + tools.call_timeout_s
+    return sent_by + tools.timing.publish_deadline_s
+
+
+def _is_over(flow: Flow, permit: Permit, changes: Meanwhile | None) -> bool:
+    """Under somebody else's version: has ours failed, or been live before it? Else it may yet replace theirs."""
+    failed = (
+        flow.operation is not None and flow.operation.id == permit.operation_id and flow.operation.status == "FAILURE"
+    )
+    return failed or (changes is not None and changes.target_served)
+
+
+def _await(
+    tx: Transaction, tools: Tools, rollback: Rollback, permit: Permit, *, busy: bool, settled: bool, now: float
 ) -> None:
-    """The publish was accepted, which proves nothing: its effect must show within the publish deadline."""
-    if asked_at >= permit.issued_at + tools.timing.publish_deadline_s:
-        end(tx, tools, rollback, State.FAILED, "publish_unfinished" if busy else "no_effect", now)
-
-
-def _await_proof(
-    tx: Transaction, tools: Tools, rollback: Rollback, permit: Permit, *, busy: bool, asked_at: float, now: float
-) -> None:
-    """Nobody knows the answer: when whoever was to send it cannot any more, an idle flow proves no effect."""
-    proven_at = permit.valid_until + tools.call_timeout_s + tools.timing.publish_deadline_s
-    if not busy and asked_at >= proven_at:
+    """The effect does not show. An accepted publish has failed once it is settled; a lost one is then proved lost."""
+    if rollback.state is State.CONFIRMING:
+        if settled:
+            end(tx, tools, rollback, State.FAILED, "publish_unfinished" if busy else "no_effect", now)
+    elif settled and not busy:
         _send_again(tx, tools, rollback, permit, now)
-    elif now >= rollback.deadline and now >= proven_at:
+    elif settled and now >= rollback.deadline:
         end(tx, tools, rollback, State.FAILED, "outcome_unknown", now)
 
 
 def _send_again(tx: Transaction, tools: Tools, rollback: Rollback, permit: Permit, now: float) -> None:
     """The publish is proved to have had no effect: plan it anew, at most once."""
     rollbacks.add_step(tx, rollback, "no_effect", at=now, detail={"permit": permit.number})
-    if permit.number >= MAX_SENDS or now >= rollback.deadline:
+    sent = [one for one in rollbacks.permits_of(tx, rollback.id) if one.answer is not Answer.REFUSED]
+    if len(sent) >= MAX_SENDS or now >= rollback.deadline:
         end(tx, tools, rollback, State.FAILED, "no_effect", now)
     else:
         rollbacks.change(tx, rollback, state=State.PLANNED.value, not_before=now)
 
 
-def _ask(tools: Tools, rollback: Rollback) -> tuple[float, Read[Flow]]:
-    """The flow as it is, and the time before it was asked for: what it shows may be as old as that."""
-    with tools.store.begin() as tx:
-        asked_at = tools.clock(tx)
-    return asked_at, tools.reader.flow(rollback.object_id)
+def _seen(
+    flow: Flow, rollback: Rollback, permit: Permit, changes: Meanwhile | None, evidence: Evidence | None
+) -> Readback:
+    """What is to be believed of the publish.
 
-
-def _seen(flow: Flow, rollback: Rollback, permit: Permit) -> Readback:
-    """What the flow says about the publish; an accused version that was made live anew is somebody's decision."""
-    again = flow.live_version == rollback.accused_version and flow.live_published_at not in (None, rollback.live_since)
-    if again:
-        return Readback.OVERTAKEN
-    return read_back(
+    A flow that looks as before is believed last: Genesys Cloud may show an old
+    view of it. Its callers know better, and so do the dates when somebody has
+    put the accused version back, which is a person's decision.
+    """
+    seen = read_back(
         flow, accused=rollback.accused_version, target=permit.target_version, operation_id=permit.operation_id
     )
+    if seen is not Readback.PENDING or flow.live_version != rollback.accused_version:
+        return seen
+    put_back = not is_as_before(flow, rollback) and not _is_busy(flow)
+    if put_back or (changes is not None and changes.target_served):
+        return Readback.OVERTAKEN
+    met = has_callers(evidence, rollback.object_id, permit.target_version, since=permit.issued_at)
+    return Readback.DONE if met else seen
+
+
+def _is_busy(flow: Flow) -> bool:
+    return flow.operation is not None and not flow.operation.complete
 
 
 def _give_up_unread(tx: Transaction, tools: Tools, rollback: Rollback, problem: str, now: float) -> None:
@@ -89,15 +158,26 @@ def _give_up_unread(tx: Transaction, tools: Tools, rollback: Rollback, problem: 
         end(tx, tools, rollback, State.FAILED, "outcome_unknown", now)
 
 
-def conclude(tx: Transaction, tools: Tools, rollback: Rollback, seen: Readback, now: float) -> None:
+def conclude(
+    tx: Transaction, tools: Tools, rollback: Rollback, seen: Readback, changes: Meanwhile | None, now: float
+) -> None:
     """Go on from what the flow shows: the target is live, the operation failed, or somebody else published."""
+    tools.reader.forget()  # what was kept was read before the publish
     if seen is Readback.FAILED:
         end(tx, tools, rollback, State.FAILED, "publish_failed", now)
     elif seen is Readback.OVERTAKEN:
         end(tx, tools, rollback, State.SUPERSEDED, "another version was published meanwhile", now)
     else:
-        tools.reader.forget()  # what was kept was read before the publish
-        verifying = rollbacks.change(tx, rollback, state=State.VERIFYING.value, confirmed_at=now, not_before=now)
+        overwrote = None if changes is None else list(changes.overwritten)
+        verifying = rollbacks.change(
+            tx,
+            rollback,
+            state=State.VERIFYING.value,
+            confirmed_at=now,
+            not_before=now,
+            facts=rollback.facts | {_OVERWROTE: overwrote},
+        )
         quarantines.put(tx, verifying, now=now)
-        rollbacks.add_step(tx, verifying, "confirmed", at=now, detail={"live": rollback.target_version})
+        detail = {"live": rollback.target_version} | ({_OVERWROTE: overwrote} if overwrote else {})
+        rollbacks.add_step(tx, verifying, "confirmed", at=now, detail=detail)
         after_commit(tx, lambda: tools.metrics.step(Step.CONFIRM, now - (rollback.started_at or now)))

@@ -2,9 +2,10 @@
 
 from genesys.errors import GenesysError, Refused, Throttled, Unavailable
 from genesys.flows import Operation, Readback
-from receiver.confirmation import conclude
+from receiver.confirmation import conclude, facts_before_write, meanwhile
 from receiver.ending import end
 from receiver.gather import situation
+from receiver.meanwhile import has_callers
 from receiver.notify.events import put_suppressed, put_triggered
 from receiver.planning import facts_of
 from receiver.policy import Decision, Verdict, decide
@@ -17,6 +18,7 @@ from receiver.tools import Tools
 
 REPUBLISH = "republish"  # publish the old label again; the only strategy so far
 _CONFLICT = 409  # an operation is under way, or somebody has the flow locked: it passes
+_UNAUTHORIZED = 401  # the token ran out between the reading and the write: the next reading brings a new one
 
 
 def publish(tools: Tools, lease: Lease, rollback: Rollback) -> None:
@@ -61,7 +63,8 @@ def _decide_anew(tx: Transaction, tools: Tools, rollback: Rollback, reading: Rea
         if rollback.started_at is None:  # otherwise its end tells people
             put_suppressed(tx, tools.telling, alert, decision, rollback.facts, now=now)
         state = State.SUPERSEDED if decision.verdict is Verdict.SUPERSEDED else State.FAILED
-        end(tx, tools, rollback, state, f"refused_{decision.verdict.value}", now)
+        reason = "unread" if decision.rests_on_ignorance else f"refused_{decision.verdict.value}"
+        end(tx, tools, rollback, state, reason, now)
         return None
     if now >= rollback.deadline:
         end(tx, tools, rollback, State.FAILED, "deadline", now)
@@ -73,6 +76,7 @@ def _decide_anew(tx: Transaction, tools: Tools, rollback: Rollback, reading: Rea
         target_version=facts.target.version,
         started_at=rollback.started_at or now,
         wrote=True,
+        facts=rollback.facts | facts_before_write(reading.versions.value or ()),
     )
     permit = rollbacks.issue_permit(tx, publishing, now=now, permit_s=tools.timing.permit_s, strategy=REPUBLISH)
     detail = {"number": permit.number, "strategy": permit.strategy, "target": permit.target_version}
@@ -82,13 +86,22 @@ def _decide_anew(tx: Transaction, tools: Tools, rollback: Rollback, reading: Rea
 
 
 def _took_effect(tx: Transaction, tools: Tools, rollback: Rollback, reading: Reading, now: float) -> bool:
-    """An earlier publish of this rollback, taken for lost, shows after all: go on from there."""
+    """An earlier publish of this rollback, taken for lost, shows after all, or did for a while: go on from there."""
     live = None if reading.flow.value is None else reading.flow.value.live_version
-    sent = [permit for permit in rollbacks.permits_of(tx, rollback.id) if permit.answer is not Answer.REFUSED]
-    if live is None or live not in [permit.target_version for permit in sent]:
-        return False
-    conclude(tx, tools, rollbacks.change(tx, rollback, target_version=live), Readback.DONE, now)
-    return True
+    for permit in rollbacks.permits_of(tx, rollback.id):
+        if permit.answer is Answer.REFUSED or live is None:
+            continue
+        target = permit.target_version
+        changes = meanwhile(rollback, reading.versions.value or (), target)
+        met = has_callers(reading.evidence.value, rollback.object_id, target, since=permit.issued_at)
+        if live == target or (met and live == rollback.accused_version):
+            known = changes if live == target else None  # from an old view nobody learns who else has published
+            conclude(tx, tools, rollbacks.change(tx, rollback, target_version=target), Readback.DONE, known, now)
+            return True
+        if changes is not None and changes.target_served:
+            conclude(tx, tools, rollback, Readback.OVERTAKEN, changes, now)
+            return True
+    return False
 
 
 def _read_again_later(tx: Transaction, tools: Tools, rollback: Rollback, decision: Decision, now: float) -> None:
@@ -129,8 +142,10 @@ def _refused(tx: Transaction, tools: Tools, publishing: Rollback, problem: Genes
         permit.answer in (None, Answer.AMBIGUOUS, Answer.ACCEPTED) for permit in rollbacks.permits_of(tx, publishing.id)
     )
     refused = rollbacks.change(tx, publishing, wrote=wrote)
-    rollbacks.add_step(tx, refused, "refused", at=now, detail={"problem": str(problem)})
-    wait_s = _passes_after(problem, tools)
+    before = [step.detail.get("status") for step in rollbacks.steps_of(tx, refused.id) if step.event == "refused"]
+    rollbacks.add_step(tx, refused, "refused", at=now, detail={"problem": str(problem), "status": problem.status})
+    token_is_bad = problem.status == _UNAUTHORIZED and _UNAUTHORIZED in before
+    wait_s = None if token_is_bad else _passes_after(problem, tools)
     if wait_s is None:
         end(tx, tools, refused, State.FAILED, "publish_refused", now)
     elif now + wait_s >= refused.deadline:
@@ -144,6 +159,6 @@ def _passes_after(problem: GenesysError, tools: Tools) -> float | None:
     """Seconds after which the same publish may be accepted; None if waiting cannot help."""
     if isinstance(problem, Throttled):
         return problem.retry_after_s
-    if problem.status == _CONFLICT or problem.status is None:
+    if problem.status in (_CONFLICT, _UNAUTHORIZED, None):
         return tools.timing.retry_s
     return None

@@ -183,6 +183,21 @@ class Reader:
         self._given_up = None
         return self._ask_flow(flow_id)
 
+    def versions(self, flow_id: str) -> Read[list[FlowVersion]]:
+        """The versions as they are now; nothing is kept."""
+        self._given_up = None
+        return self._ask_versions(flow_id)
+
+    def look_again(self, flow_id: str, *, now: float) -> tuple[Read[Flow], Read[list[FlowVersion]]]:
+        """The flow and its versions, at most a bucket old; never an answer that was kept for another purpose."""
+        self._given_up = None
+        key, keep_s = ("again", flow_id), self._analytics.bucket_s
+        flow = self._flows.get(key, lambda: self._ask_flow(flow_id), now=now, keep_s=keep_s)
+        return flow, self._versions.get(key, lambda: self._ask_versions(flow_id), now=now, keep_s=keep_s)
+
+    def _ask_versions(self, flow_id: str) -> Read[list[FlowVersion]]:
+        return self._ask(lambda: self._genesys.versions(flow_id))
+
     def _ask_flow(self, flow_id: str) -> Read[Flow]:
         return self._ask(lambda: self._genesys.flow(flow_id))
 
@@ -194,9 +209,7 @@ class Reader:
 
     def _read_versions(self, flow_id: str, now: float) -> Read[list[FlowVersion]]:
         keep_s = _VERSIONS_BUCKETS * self._analytics.bucket_s
-        return self._versions.get(
-            flow_id, lambda: self._ask(lambda: self._genesys.versions(flow_id)), now=now, keep_s=keep_s
-        )
+        return self._versions.get(flow_id, lambda: self._ask_versions(flow_id), now=now, keep_s=keep_s)
 
     def _read_evidence(self, flow_id: str, now: float) -> Read[Evidence]:
         end = self._analytics.settled_end(now)

@@ -11,10 +11,11 @@ and never waits: a wait is the column `not_before`.
 
 from dataclasses import replace
 
-from receiver.confirmation import confirm
+from receiver.confirmation import confirm, is_as_before, meanwhile
 from receiver.ending import end
 from receiver.metrics import Step
 from receiver.publishing import publish
+from receiver.reader import Read, Reading
 from receiver.store import leases, rollbacks
 from receiver.store.database import Transaction, after_commit
 from receiver.store.leases import Lease
@@ -42,10 +43,7 @@ def _verify(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     """Measure what callers of the target meet; silence is no success."""
     with tools.store.begin() as tx:
         now = tools.clock(tx)
-    reading = tools.reader.watch(rollback.object_id, now=now)
-    if reading.flow.value is not None and reading.flow.value.live_version != rollback.target_version:
-        # What was kept may be from before the publish, which another receiver may have sent.
-        reading = replace(reading, flow=tools.reader.flow(rollback.object_id))
+    reading = _watch(tools, rollback, now)
     verified = verify(
         reading,
         rollback,
@@ -58,6 +56,20 @@ def _verify(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     with tools.store.begin() as tx:
         leases.hold(tx, lease, now=tools.clock(tx))
         _record_verification(tx, tools, rollback, verified)
+
+
+def _watch(tools: Tools, rollback: Rollback, now: float) -> Reading:
+    """The target's figures. A flow that is shown as it was before the publish counts as unread, not as changed."""
+    reading = tools.reader.watch(rollback.object_id, now=now)
+    if reading.flow.value is None or reading.flow.value.live_version == rollback.target_version:
+        return reading
+    # What was kept may be from before the publish, which another receiver may have sent.
+    flow, versions = tools.reader.look_again(rollback.object_id, now=now)
+    if flow.value is not None and is_as_before(flow.value, rollback):
+        changes = meanwhile(rollback, versions.value or (), rollback.target_version)
+        if changes is not None and not changes.target_served:
+            flow = Read(None, "shown as it was before the publish")
+    return replace(reading, flow=flow)
 
 
 def _record_verification(tx: Transaction, tools: Tools, rollback: Rollback, verified: Verified) -> None:

@@ -20,6 +20,9 @@ from simulator.server import drop
 from simulator.simulation import Simulation
 from simulator.vocabulary import Fault
 
+_NOT_EVEN_READ = ("down", "drop_before", "hang")
+_UNANSWERED = (*_NOT_EVEN_READ, "drop_after", "publish_late")
+
 
 def create_app(simulation: Simulation, *, scenario_name: str, sleep: Callable[[float], None] = time.sleep) -> Flask:
     app = Flask(__name__)
@@ -45,8 +48,11 @@ def _enter(simulation: Simulation) -> Response | None:
         g.logged.flow_id = (request.view_args or {}).get("flow_id") or request.args.get("flow")
         g.logged.version = (request.view_args or {}).get("label") or request.args.get("version")
         g.logged.publish = subject(request.method, request.path) is Subject.PUBLISH or None
-        g.fault = simulation.faults.meet(request.method, request.path, now)
-        if g.fault is not None and g.fault.kind in ("down", "drop_before"):
+        simulation.cue("before", request.method, request.path, now)
+        met = simulation.faults.meet(request.method, request.path, now)
+        if met is not None:
+            g.fault, g.fault_since = met.fault, met.since
+        if g.fault is not None and g.fault.kind in _NOT_EVEN_READ:
             return Response()
         if request.path != "/oauth/token":
             g.token = simulation.gatekeeper.admit(request.headers.get("Authorization"), now)
@@ -61,18 +67,26 @@ def _strike(fault: Fault, factor: float) -> None:
     if fault.kind == "throttle":
         raise too_many_requests(max(1, math.ceil((fault.retry_after or 0.0) / factor)))
     if fault.kind == "status":
-        raise ApiError(fault.status or 500, "simulated.fault", "A fault was set on the simulator.")
+        raise _simulated(fault)
+
+
+def _simulated(fault: Fault) -> ApiError:
+    return ApiError(fault.status or 500, "simulated.fault", "A fault was set on the simulator.")
 
 
 def _leave(response: Response, simulation: Simulation, sleep: Callable[[float], None]) -> Response:
     if not g.api:
         return response
+    with simulation.present() as now:
+        simulation.cue("after", request.method, request.path, now)
     fault: Fault | None = g.fault
-    if fault is not None and fault.kind == "slow":
+    if fault is not None and fault.kind in ("slow", "hang"):
         sleep((fault.delay_s or 0.0) / simulation.factor)
-    if fault is not None and fault.kind in ("down", "drop_before", "drop_after"):
+    if fault is not None and fault.kind in _UNANSWERED:
         drop(request.environ)
         return response
+    if fault is not None and fault.kind == "status_after":
+        response = _refuse(_simulated(fault))
     if fault is not None and fault.kind == "truncated":
         body = response.get_data()
         response.set_data(body[: len(body) // 2])

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from simulator.errors import ApiError
 from simulator.scenario import explain
 from simulator.simulation import Simulation
-from simulator.vocabulary import EVENT, FAULTS, Settings, Switches
+from simulator.vocabulary import CUES, EVENT, FAULTS, Settings, Switches
 from simulator.world import Flow
 
 
@@ -45,6 +45,7 @@ def _tell(sim: Blueprint, simulation: Simulation, scenario_name: str) -> None:
                 "settings": simulation.world.settings.model_dump(),
                 "switches": simulation.world.switches.model_dump(),
                 "faults": simulation.faults.as_json(),
+                "cues": simulation.cues.as_json(),
                 "flows": [_flow(flow, now) for flow in simulation.world.flows.values()],
             }
 
@@ -74,6 +75,13 @@ def _change(sim: Blueprint, simulation: Simulation) -> None:
         with simulation.present() as now:
             simulation.faults.replace((), now)
             return {"faults": []}
+
+    @sim.put("/cues")
+    def put_cues() -> dict[str, object]:
+        cues = _read(CUES)
+        with simulation.present():
+            simulation.cues.replace(cues)
+            return {"cues": simulation.cues.as_json()}
 
     @sim.put("/settings")
     def settings() -> dict[str, object]:

@@ -24,6 +24,8 @@ _CONCERNS: Mapping[str, Subject] = MappingProxyType(
         "silent_analytics": Subject.ANALYTICS,
         "analytics_lag": Subject.ANALYTICS,
         "stale_reads": Subject.READ,
+        "frozen_reads": Subject.READ,
+        "publish_late": Subject.PUBLISH,
         "publish_nothing": Subject.PUBLISH,
         "publish_fails": Subject.PUBLISH,
         "publish_hangs": Subject.PUBLISH,
@@ -45,8 +47,11 @@ def subject(method: str, path: str) -> Subject | None:
 
 
 @dataclass
-class _Set:
+class SetFault:
+    """A fault that was set at `since`; `left` counts the requests that it may still meet."""
+
     fault: Fault
+    since: float
     left: int | None
     until: float
 
@@ -57,22 +62,22 @@ class Faults:
     def __init__(self, *, factor: float, rng: random.Random) -> None:
         self._factor = factor
         self._rng = rng
-        self._set: list[_Set] = []
+        self._set: list[SetFault] = []
 
     def replace(self, faults: Iterable[Fault], now: float) -> None:
         self._set = [
-            _Set(fault, fault.times, math.inf if fault.for_s is None else now + fault.for_s / self._factor)
+            SetFault(fault, now, fault.times, math.inf if fault.for_s is None else now + fault.for_s / self._factor)
             for fault in faults
         ]
 
-    def meet(self, method: str, path: str, now: float) -> Fault | None:
+    def meet(self, method: str, path: str, now: float) -> SetFault | None:
         """The fault that this request meets, if any; it is used up by one."""
         self._set = [entry for entry in self._set if entry.left != 0 and now < entry.until]
         for entry in self._set:
             if _matches(entry.fault, method, path) and self._rng.random() < entry.fault.probability:
                 if entry.left is not None:
                     entry.left -= 1
-                return entry.fault
+                return entry
         return None
 
     def as_json(self) -> list[dict[str, object]]:
@@ -85,6 +90,4 @@ class Faults:
 
 
 def _matches(fault: Fault, method: str, path: str) -> bool:
-    if fault.match.method not in (None, method) or not path.startswith(fault.match.path_prefix):
-        return False
-    return _CONCERNS.get(fault.kind) in (None, subject(method, path))
+    return fault.match.meets(method, path) and _CONCERNS.get(fault.kind) in (None, subject(method, path))

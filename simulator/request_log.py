@@ -39,6 +39,10 @@ class RequestLog:
         self._requests.append(request)
         return request
 
+    def newest(self) -> list[Request]:
+        """What is kept, oldest first."""
+        return list(self._requests)
+
     def as_json(self) -> list[dict[str, object]]:
         optional = ("flow_id", "version", "publish", "effect_at")
         return [

@@ -8,13 +8,15 @@ lock, so that the parts themselves need none.
 import logging
 import random
 import threading
-from collections import deque
+from bisect import insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from simulator import world as worlds
 from simulator.access import Gatekeeper
 from simulator.callers import Callers
+from simulator.cues import Cues
 from simulator.errors import ApiError
 from simulator.faults import Faults
 from simulator.history import HOUR, History
@@ -26,6 +28,14 @@ from simulator.vocabulary import AnyEvent, Call, ExpireTokens, SetFaults, Settin
 LEAD = 1.25 * HOUR  # simulated seconds of single calls before the start: a trailing hour, and its settling
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Something to come on the timeline."""
+
+    at: float
+    happen: Callable[[float], None]
 
 
 class Simulation:
@@ -42,10 +52,13 @@ class Simulation:
         )
         self.gatekeeper = Gatekeeper(scenario.access, factor=factor, rng=rng)
         self.faults = Faults(factor=factor, rng=rng)
+        self.cues = Cues()
         self.requests = RequestLog()
         self._clock = clock
         self._lock = threading.RLock()
-        self._timeline = deque((self.start + moment.at / factor, moment.do) for moment in scenario.timeline)
+        self._timeline = [
+            _Entry(self.start + moment.at / factor, self._scripted(moment.do)) for moment in scenario.timeline
+        ]
         seam = self.start - LEAD / factor
         history = History(scenario, start=self.start, end=seam, factor=factor, seed=seed)
         self._reports = Reports(history, lambda: self.world.settings, factor=factor, seed=seed)
@@ -66,8 +79,8 @@ class Simulation:
             while (due := self._next_due()) <= now:
                 self._run_to(due)
                 self.world.settle(due)
-                while self._timeline and self._timeline[0][0] <= due:
-                    self._apply_scripted(self._timeline.popleft()[1], due)
+                while self._timeline and self._timeline[0].at <= due:
+                    self._timeline.pop(0).happen(due)
             self._run_to(now)
             yield now
 
@@ -83,6 +96,19 @@ class Simulation:
             case _:
                 self.world.apply(event, now)
                 self._callers.rate_changed(event.flow, now)
+
+    def later(self, at: float, happen: Callable[[float], None]) -> None:
+        """Have something happen at a time to come; it is given that time."""
+        insort(self._timeline, _Entry(at, happen), key=lambda entry: entry.at)
+
+    def cue(self, when: str, method: str, path: str, now: float) -> None:
+        """Let happen, or begin to wait for, what this request brings about."""
+        for due in self.cues.due(when, method, path):
+            happen = self._scripted(due.do)
+            if due.delay_s:
+                self.later(now + due.delay_s / self.factor, happen)
+            else:
+                happen(now)
 
     def change_settings(self, settings: Settings) -> None:
         self.world.settings = settings
@@ -104,15 +130,18 @@ class Simulation:
 
     def _next_due(self) -> float:
         publish_at = self.world.next_due()
-        moments = [at for at in (publish_at, self._timeline[0][0] if self._timeline else None) if at is not None]
+        moments = [at for at in (publish_at, self._timeline[0].at if self._timeline else None) if at is not None]
         return min(moments, default=float("inf"))
 
-    def _apply_scripted(self, event: AnyEvent, at: float) -> None:
-        try:
-            self.apply(event, at)
-        except ApiError as error:
-            # Somebody did something over the control API that the scenario does not expect.
-            _log.warning("timeline: %s could not happen: %s", event.event, error.message)
+    def _scripted(self, event: AnyEvent) -> Callable[[float], None]:
+        def happen(at: float) -> None:
+            try:
+                self.apply(event, at)
+            except ApiError as error:
+                # Somebody did something over the control API that the script does not expect.
+                _log.warning("%s could not happen: %s", event.event, error.message)
+
+        return happen
 
     def _run_to(self, at: float) -> None:
         for happening in self._callers.until(at):

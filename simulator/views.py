@@ -5,19 +5,19 @@ Here a fault of the request that is being answered bends what the answer tells.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any
 
 from flask import g, request
 
 from simulator.access import require_publish
-from simulator.errors import bad_request
+from simulator.errors import ApiError, bad_request
 from simulator.reports import Grouping, Span, Table
 from simulator.representation import operation_as_json
 from simulator.simulation import Simulation
 from simulator.vocabulary import Fault
-from simulator.world import Fate, World
+from simulator.world import Fate, Operation, World
 
 PAGE_SIZE = 25  # Genesys Cloud's default
 
@@ -29,13 +29,16 @@ _FATES: Mapping[str, Fate] = MappingProxyType(
 @contextmanager
 def read_world(simulation: Simulation) -> Iterator[tuple[World, float]]:
     """The world as this request may see it, and as of when."""
-    fault = _fault("stale_reads")
+    stale, frozen = _fault("stale_reads"), _fault("frozen_reads")
     with simulation.present() as now:
-        if fault is None:
-            yield simulation.world, now
-        else:
-            at = now - (fault.age_s or 0.0) / simulation.factor
+        if frozen is not None:
+            at = math.nextafter(g.fault_since, 0.0)  # before whatever else happened at that moment
             yield simulation.world.as_of(at), at
+        elif stale is not None:
+            at = now - (stale.age_s or 0.0) / simulation.factor
+            yield simulation.world.as_of(at), at
+        else:
+            yield simulation.world, now
 
 
 @contextmanager
@@ -48,12 +51,26 @@ def tabulated(simulation: Simulation, span: Span, grouping: Grouping) -> Iterato
 
 def publish(simulation: Simulation, flow_id: str, version: str) -> dict[str, object]:
     """Start to make a version live for this request's client; the answer's body. Raises an `ApiError`."""
-    require_publish(g.token.client)
+    client, logged = g.token.client, g.logged
+    require_publish(client)
     fate = _FATES.get(g.fault.kind) if g.fault is not None else None
+
+    def begin(at: float) -> Operation:
+        operation = simulation.world.publish(flow_id, version, client=client.name, at=at, fate=fate)
+        logged.effect_at = operation.effect_at
+        return operation
+
+    late = _fault("publish_late")
     with simulation.present() as now:
-        operation = simulation.world.publish(flow_id, version, client=g.token.client.name, at=now, fate=fate)
-        g.logged.effect_at = operation.effect_at
-        return operation_as_json(operation)
+        if late is None:
+            return operation_as_json(begin(now))
+        simulation.later(now + (late.delay_s or 0.0) / simulation.factor, lambda at: _unless_refused(begin, at))
+        return {}
+
+
+def _unless_refused(begin: Callable[[float], Operation], at: float) -> None:
+    with suppress(ApiError):  # nobody waits for the answer any more
+        begin(at)
 
 
 def page(found: Sequence[Any], as_json: Callable[[Any], dict[str, object]]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The words of scenario files and of the control API: events, faults, settings, switches.
+"""The words of scenario files and of the control API: events, faults, cues, settings, switches.
 
 Strict: an unknown key is an error. Every duration is in simulated seconds.
 """
@@ -20,10 +20,13 @@ class Words(BaseModel):
 
 
 class Match(Words):
-    """Which requests a fault meets; what is left out matches everything."""
+    """Which requests are meant; what is left out matches everything."""
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None = None
     path_prefix: str = "/"
+
+    def meets(self, method: str, path: str) -> bool:
+        return self.method in (None, method) and path.startswith(self.path_prefix)
 
 
 class Fault(Words):
@@ -33,10 +36,12 @@ class Fault(Words):
     neither it stays. With `probability` it meets only that share of them.
 
     status            answers `status` instead of doing anything
+    status_after      does it, then answers `status`
     throttle          answers 429 with `Retry-After` instead of doing anything
     drop_before       closes the connection without an answer, and does nothing
     drop_after        does it, then closes the connection without an answer
     slow              does it, then waits `delay_s` before it answers
+    hang              waits `delay_s`, then closes the connection without an answer, and does nothing
     truncated         does it, then answers only the first half of the body
     down              closes every connection without an answer
 
@@ -45,6 +50,8 @@ class Fault(Words):
     silent_analytics  answers analytics queries as if nothing had happened
     analytics_lag     answers them as if nothing had happened in the newest `lag_s`
     stale_reads       shows flows and versions as they were `age_s` ago
+    frozen_reads      shows them as they were when the fault was set
+    publish_late      closes the connection without an answer, and does it `delay_s` later
     publish_nothing   answers a publish with 200, and does nothing at all
     publish_fails     starts the operation, which ends in FAILURE
     publish_hangs     starts the operation, which never completes
@@ -52,15 +59,19 @@ class Fault(Words):
 
     kind: Literal[
         "status",
+        "status_after",
         "throttle",
         "drop_before",
         "drop_after",
         "slow",
+        "hang",
         "truncated",
         "down",
         "silent_analytics",
         "analytics_lag",
         "stale_reads",
+        "frozen_reads",
+        "publish_late",
         "publish_nothing",
         "publish_fails",
         "publish_hangs",
@@ -78,18 +89,18 @@ class Fault(Words):
     @model_validator(mode="after")
     def _each_kind_has_its_own_words(self) -> "Fault":
         own = {
-            "status": "status",
-            "retry_after": "throttle",
-            "delay_s": "slow",
-            "lag_s": "analytics_lag",
-            "age_s": "stale_reads",
+            "status": ("status", "status_after"),
+            "retry_after": ("throttle",),
+            "delay_s": ("slow", "hang", "publish_late"),
+            "lag_s": ("analytics_lag",),
+            "age_s": ("stale_reads",),
         }
-        for word, kind in own.items():
+        for word, kinds in own.items():
             given = getattr(self, word) is not None
-            if given and self.kind != kind:
-                raise ValueError(f"{word} belongs to kind {kind}, not to {self.kind}")
-            if not given and self.kind == kind:
-                raise ValueError(f"kind {kind} needs {word}")
+            if given and self.kind not in kinds:
+                raise ValueError(f"{word} belongs to kind {' or '.join(kinds)}, not to {self.kind}")
+            if not given and self.kind in kinds:
+                raise ValueError(f"kind {self.kind} needs {word}")
         if self.kind == "down" and self.match != Match():
             raise ValueError("kind down meets every request: leave match out, or use drop_before")
         return self
@@ -223,5 +234,22 @@ FlowEvent = Publish | ErrorRatio | CallsPerMin | Lock | Unlock | Deactivate | Ac
 AnyEvent = FlowEvent | Call | SetFaults | ExpireTokens
 Event = Annotated[AnyEvent, Field(discriminator="event")]
 
+
+class Cue(Words):
+    """Something happens because of a request: `do`, right before or after the request that `match` is handled.
+
+    The first `skip` matching requests are let pass; then each of `times` brings
+    it about. With `delay_s` it happens that much later.
+    """
+
+    match: Match
+    when: Literal["before", "after"]
+    do: Event
+    skip: Annotated[int, Field(ge=0)] = 0
+    times: Annotated[int, Field(ge=1)] = 1
+    delay_s: Duration = 0.0
+
+
 EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Event)
 FAULTS: TypeAdapter[tuple[Fault, ...]] = TypeAdapter(tuple[Fault, ...])
+CUES: TypeAdapter[tuple[Cue, ...]] = TypeAdapter(tuple[Cue, ...])

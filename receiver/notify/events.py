@@ -130,6 +130,7 @@ def _put_rollback(
         "rollback_id": rollback.id,
         "verdict": Verdict.OBSERVING.value if rollback.shadow else Verdict.ROLL_BACK.value,
         "reason": rollback.reason,
+        "overwrote_newer": rollback.facts.get("overwrote_newer"),
         "explain_url": telling.explain_url(rollback.id),
     }
     outbox.put(tx, telling.sinks, f"{rollback.id}/{kind.value}", payload, now=now)

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from genesys.dialect import RateLimit
+from genesys.dialect import GenesysCloud, RateLimit
 from genesys.errors import GenesysError, Gone, Refused, Unavailable
 from genesys.evidence import Evidence, Outcomes
 from genesys.flows import Flow, FlowVersion, Operation
@@ -324,9 +324,10 @@ class Receiver:
         settings: ReceiverSettings,
         store: Store,
         time: Time,
-        genesys: Mapping[str, GenesysInMemory],
+        genesys: Mapping[str, GenesysCloud],
         alertmanager: AlertmanagerInMemory,
         name: str = "receiver-1",
+        analytics: Analytics | None = None,
     ) -> None:
         self.time = time
         self.store = store
@@ -340,7 +341,7 @@ class Receiver:
                 genesys=cloud,
                 reader=Reader(
                     cloud,
-                    Analytics(),
+                    analytics or Analytics(),
                     retry_s=settings.timing.retry_s,
                     survey=survey_with(settings),
                     credentials=lambda _: None,

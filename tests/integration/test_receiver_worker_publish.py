@@ -80,7 +80,6 @@ def test_a_flow_that_is_busy_is_tried_again_soon(here: Scene) -> None:
     "error",
     [
         pytest.param(NotAllowed("missing permission", 403), id="403"),
-        pytest.param(NotAllowed("token rejected", 401), id="401"),
         pytest.param(Refused("bad request", 400), id="400"),
         pytest.param(Gone("no such version", 404), id="404"),
         pytest.param(Gone("deleted", 410), id="410"),

@@ -37,6 +37,7 @@ CASES = {
     "our operation failed": ("14.0", FAILED, Readback.FAILED),
     "somebody else's operation failed": ("14.0", replace(FAILED, id="op-2"), Readback.PENDING),
     "a third version is live": ("15.0", OURS, Readback.OVERTAKEN),
+    "a third version is live while an operation, maybe ours, is running": ("15.0", RUNNING, Readback.PENDING),
     "a third version is live although ours failed": ("15.0", FAILED, Readback.OVERTAKEN),
     "no version is live any more": (None, OURS, Readback.OVERTAKEN),
 }

@@ -1,0 +1,98 @@
+"""A receiver may die at every step; another one, which remembers nothing, brings the rollback to its right end."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from receiver.store.rollbacks import State
+from tests.integration.crashing import Crash, Run, crashes, run
+from tests.integration.fault_cases import CASES, Arrange
+
+BETWEEN_DELIVERY_AND_ITS_RECORD = {
+    "POST AUTO_ROLLBACK_TRIGGERED to the sink",
+    "POST ROLLBACK_SUCCEEDED to the sink",
+    "POST ROLLBACK_FAILED to the sink",
+    "commit of Deliverer._deliver",
+}  # there it is sent again, with the same event id
+ENDS = {State.SUCCEEDED: "ROLLBACK_SUCCEEDED", State.FAILED: "ROLLBACK_FAILED"}
+
+
+@dataclass(frozen=True)
+class Story:
+    """A rollback, how it may end, and how many publishes may be sent at most."""
+
+    arrange: Arrange
+    ends: frozenset[tuple[State, str]]
+    publishes: int
+
+
+SUCCESS = (State.SUCCEEDED, "")
+STORIES = {
+    "it works": Story(lambda _: None, frozenset({SUCCESS}), 1),
+    # Whoever finds a second permit without an answer cannot know that it was not used, and there is no third one.
+    "the publish is lost": Story(CASES["dropped-unsent"], frozenset({SUCCESS, (State.FAILED, "no_effect")}), 2),
+    "the operation fails": Story(CASES["operation-fails"], frozenset({(State.FAILED, "publish_failed")}), 2),
+    "the publish is refused for a while": Story(CASES["throttled"], frozenset({SUCCESS}), 3),
+}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """Each story as it goes without a crash."""
+    return {name: run(tmp_path_factory.mktemp("undisturbed"), story.arrange) for name, story in STORIES.items()}
+
+
+def crashes_of(name: str, undisturbed: dict[str, Run]) -> Iterator[Crash]:
+    """Those that the stories before it do not have."""
+    earlier = list(STORIES)[: list(STORIES).index(name)]
+    known = {step for one in earlier for step in undisturbed[one].done}
+    yield from crashes(undisturbed[name].done, known=known)
+
+
+def problems(story: Story, crash: Crash, after: Run) -> list[str]:
+    """What is wrong with the end of a rollback in which somebody died."""
+    end = (after.end.state, after.end.reason if after.end.state is State.FAILED else "")
+    found = [] if end in story.ends else [f"ended as {end}"]
+    if after.effects != (end == SUCCESS):
+        found.append(f"{after.effects} effects")
+    if after.publishes > story.publishes:
+        found.append(f"{after.publishes} publishes")
+    events = list(dict.fromkeys(after.deliveries))
+    told = [kind for kind, _ in events if kind != "ROLLBACK_SUPPRESSED"]
+    if told != ["AUTO_ROLLBACK_TRIGGERED", ENDS[end[0]]]:
+        found.append(f"told {told}")
+    if len(after.deliveries) > len(events) and crash.name.split(" (")[0] not in BETWEEN_DELIVERY_AND_ITS_RECORD:
+        found.append("an event was delivered twice")
+    return [f"killed {crash}: {problem}" for problem in found]
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_whoever_dies_at_any_step_another_one_finishes_with_one_effect_and_tells_it_once(
+    tmp_path: Path, undisturbed: dict[str, Run], name: str
+) -> None:
+    story = STORIES[name]
+    found = []
+    for number, crash in enumerate(crashes_of(name, undisturbed)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found += problems(story, crash, run(folder, story.arrange, crash))
+
+    assert not found
+
+
+def test_the_recorded_steps_are_those_that_matter(undisturbed: dict[str, Run]) -> None:
+    """The seams see the arrows of the state machine, the publish between two of them, and the deliveries."""
+    done = undisturbed["it works"].done
+    landmarks = [
+        "commit of Worker._decide_open (planned)",
+        "commit of publish (publishing)",
+        "POST /api/v2/flows/actions/publish (publishing)",
+        "commit of publish (confirming)",
+        "POST AUTO_ROLLBACK_TRIGGERED to the sink (confirming)",
+        "commit of confirm (verifying)",
+        "commit of _verify (succeeded)",
+        "POST ROLLBACK_SUCCEEDED to the sink (succeeded)",
+    ]
+    assert [step for step in done if step in landmarks] == landmarks
