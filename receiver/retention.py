@@ -4,14 +4,13 @@ import logging
 
 from genesys.log import event
 from receiver.standing import MISSED_LISTINGS
-from receiver.store import leases, retention, rollbacks
+from receiver.store import retention, rollbacks
 from receiver.store.retention import Horizon
 from receiver.store.rollbacks import LEASED
 from receiver.tools import Tools
 
 log = logging.getLogger(__name__)
 
-LEASE = "retention"
 BATCH = 200  # rows of each table in one round: milliseconds
 REST_S = 3600.0  # after everything that is too old is gone
 
@@ -31,8 +30,6 @@ class Retention:
         with tools.store.begin() as tx:
             now = tools.clock(tx)
             if rollbacks.under_way(tx, None, LEASED):
-                return
-            if leases.take(tx, LEASE, tools.receiver, now=now, lease_s=tools.timing.lease_s) is None:
                 return
             gone = retention.sweep(tx, self._horizon(now), limit=BATCH)
         if gone:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from receiver.store import leases
 from receiver.store.alerts import END_RECORDED
 from receiver.store.database import Transaction
 from receiver.store.schema import (
@@ -47,6 +48,7 @@ BOUNDED_BY: Mapping[str, str] = {
 }
 """Every table of the schema."""
 
+_LOCK = "retention"  # among the leases; nobody ever holds it longer than a transaction
 _ROLLBACKS_PART = 10  # a rollback goes with about ten steps
 
 
@@ -65,8 +67,9 @@ class Horizon:
 def sweep(tx: Transaction, horizon: Horizon, *, limit: int) -> dict[str, int]:
     """Remove at most about `limit` rows of each table; gives how many, by table, and nothing when none is left.
 
-    Rows that somebody else has locked are left for the next time: nobody waits.
+    One receiver at a time. Rows that somebody else has locked are left for the next time: nobody at work is waited for.
     """
+    leases.lock(tx, _LOCK)
     gone = {
         "decisions": _remove(tx, decisions, decisions.c.id, _old_decision(horizon), limit),
         "rollbacks": _remove_rollbacks(tx, horizon, max(1, limit // _ROLLBACKS_PART)),

@@ -1,6 +1,7 @@
 """What is removed with age and what never is, the same on both databases."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from genesys.flows import Flow
 from receiver.payload import Alert
 from receiver.policy import Verdict
-from receiver.store import alerts, audit, controls, flows, outbox, quarantines, retention, rollbacks
+from receiver.store import alerts, audit, controls, flows, leases, outbox, quarantines, retention, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Store, Transaction
 from receiver.store.retention import BOUNDED_BY, Horizon
@@ -111,8 +112,7 @@ def test_an_incident_that_is_long_over_goes_with_everything_that_belongs_to_it(s
         left = sizes(tx)
     with store.begin() as tx:
         audited = audit.head(tx)
-    kept = {"flows": 2, "listings": 1, "audit": 1}
-    assert left == empty | kept
+    assert left == empty | {"flows": 2, "listings": 1, "leases": 1, "audit": 1}
     assert audited is not None
     assert audited.number == 10  # six steps, two decisions, what was lifted, and the beginning
 
@@ -152,6 +152,27 @@ def test_it_goes_a_little_at_a_time(store: Store) -> None:
         assert retention.sweep(tx, horizon(), limit=3) == {"decisions": 3, "alerts": 3}
         assert retention.sweep(tx, horizon(), limit=3) == {"decisions": 1, "alerts": 1}
         assert retention.sweep(tx, horizon(), limit=3) == {}
+
+
+def test_receivers_that_remove_at_once_share_the_work(database_url: str, store: Store) -> None:
+    with store.begin() as tx:
+        for number in range(60):
+            close(tx, put_alert(tx, flow_id=f"flow-{number}", now=LONG_AGO), now=LONG_AGO + 1)
+
+    def work(_: int) -> int:
+        mine, count = Store(database_url), 0
+        while True:
+            with mine.begin() as tx:
+                some = retention.sweep(tx, horizon(), limit=7)
+            count += some.get("alerts", 0)
+            if not some:
+                mine.close()
+                return count
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(work, range(4), timeout=60)) == 60
+    with store.begin() as tx:
+        assert leases.held(tx, now=0.0) == set()
 
 
 # What a guard still needs
@@ -233,7 +254,7 @@ def test_a_rollback_stays_as_long_as(store: Store, arrange: Callable[[Transactio
         arrange(tx)
         before = sizes(tx)
         assert sweep(tx) == {}
-        assert sizes(tx) == before
+        assert sizes(tx) == before | {"leases": 1}
 
 
 # What is not over

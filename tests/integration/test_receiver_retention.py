@@ -8,7 +8,7 @@ import pytest
 
 from receiver import retention
 from receiver.chain import verify
-from receiver.store import audit, controls, flows, leases, outbox, quarantines
+from receiver.store import audit, controls, flows, outbox, quarantines
 from receiver.store.rollbacks import LEASED, State
 from tests.integration.receiver_world import DAY_S, Scene, alert_of, scene
 
@@ -77,18 +77,6 @@ def test_nothing_is_removed_while_a_rollback_is_at_work(here: Scene) -> None:
 
     here.run(30)
     assert here.the_rollback().state is State.VERIFYING
-    assert windows(here) == 0
-
-
-def test_only_one_receiver_removes(here: Scene) -> None:
-    put_old_window(here)
-    with here.store.begin() as tx:
-        leases.take(tx, retention.LEASE, "receiver-2", now=here.time.now, lease_s=30)
-    here.receiver.tick()
-    assert windows(here) == 1
-
-    here.time.pass_(31)
-    here.receiver.tick()
     assert windows(here) == 0
 
 

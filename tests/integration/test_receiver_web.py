@@ -274,6 +274,7 @@ CALLS: dict[tuple[str, str], set[str]] = {
     ("DELETE", "/holds"): {"operator"},
     ("GET", "/quarantines"): {"viewer", "operator"},
     ("DELETE", "/quarantines/q1"): {"operator"},
+    ("GET", "/audit"): {"viewer", "operator"},
 }
 
 
