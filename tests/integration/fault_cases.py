@@ -160,6 +160,7 @@ SOMEBODY: dict[str, Arrange] = {
     "accused-before-write": before_write(AGAIN),
     "accused-after-effect": after_write(AGAIN, 10.0),
     "accused-after-lost-effect": after_write(AGAIN, 1.0, publish_meets(DROPPED)),
+    "accused-while-verifying-undated": after_write(AGAIN, 60.0, switch(date_published="stays")),
     "accused-after-lost-effect-undated": after_write(
         AGAIN, 1.0, publish_meets(DROPPED), switch(date_published="stays")
     ),
@@ -201,6 +202,7 @@ READING: dict[str, Arrange] = {
     "lost-reads-timeout": reads_meet({"kind": "hang", "delay_s": CALL_TIMES_OUT_S}, publish=DROPPED),
     "lost-reads-60s-old": reads_meet({"kind": "stale_reads", "age_s": 60.0}, publish=DROPPED),
     "lost-reads-frozen": reads_meet({"kind": "frozen_reads"}, publish=DROPPED),
+    "versions-5xx": before_write({"event": "faults", "faults": [{"kind": "status", "status": 503, "match": VERSIONS}]}),
     "analytics-silent": before_write({"event": "faults", "faults": [{"kind": "silent_analytics"}]}),
     "analytics-5xx": before_write(
         {"event": "faults", "faults": [{"kind": "status", "status": 503, "match": ANALYTICS}]}
