@@ -61,14 +61,14 @@ def confirm(tools: Tools, lease: Lease, rollback: Rollback) -> None:
         if flow is None:
             _give_up_unread(tx, tools, rollback, look.flow.problem, now)
             return
-        if look.versions.value is None and now < rollback.deadline:
+        settled = look.asked_at >= _settled_at(tools, rollback, permit)
+        if look.versions.value is None and not settled:
             return  # who published what meanwhile is part of the answer
         changes = meanwhile(rollback, look.versions.value or (), permit.target_version)
         seen = _seen(flow, rollback, permit, changes, look.evidence)
         if seen is Readback.FAILED:
             error = flow.operation.error if flow.operation else None
             rollbacks.add_step(tx, rollback, "operation_failed", at=now, detail={"error": error})
-        settled = look.asked_at >= _settled_at(tools, rollback, permit)
         if seen is Readback.PENDING:
             _await(tx, tools, rollback, permit, busy=_is_busy(flow), settled=settled, now=now)
         elif seen is not Readback.OVERTAKEN or settled or _is_over(flow, permit, changes):

@@ -10,6 +10,7 @@ is two calls, a list one per 500 flows):
   list of flows every tenth bucket, the history of all flows once a history bucket;
 - for each accused flow: itself once a bucket, but no more than two flows a bucket
   on average, and its versions every tenth bucket;
+- while a publish is looked for: the flow in every round, and its versions once it has changed;
 - while a target is measured: its evidence, unless that of all flows is kept, and
   itself, both once a bucket;
 - before a write: the flow, its versions and its evidence, nothing of it kept.
@@ -188,12 +189,11 @@ class Reader:
         self._given_up = None
         return self._ask_versions(flow_id)
 
-    def look_again(self, flow_id: str, *, now: float) -> tuple[Read[Flow], Read[list[FlowVersion]]]:
-        """The flow and its versions, at most a bucket old; never an answer that was kept for another purpose."""
+    def look_again(self, flow_id: str, *, now: float) -> Read[Flow]:
+        """The flow, at most a bucket old; never an answer that was kept for another purpose."""
         self._given_up = None
-        key, keep_s = ("again", flow_id), self._analytics.bucket_s
-        flow = self._flows.get(key, lambda: self._ask_flow(flow_id), now=now, keep_s=keep_s)
-        return flow, self._versions.get(key, lambda: self._ask_versions(flow_id), now=now, keep_s=keep_s)
+        keep_s = self._analytics.bucket_s
+        return self._flows.get(("again", flow_id), lambda: self._ask_flow(flow_id), now=now, keep_s=keep_s)
 
     def _ask_versions(self, flow_id: str) -> Read[list[FlowVersion]]:
         return self._ask(lambda: self._genesys.versions(flow_id))

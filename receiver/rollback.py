@@ -11,8 +11,9 @@ and never waits: a wait is the column `not_before`.
 
 from dataclasses import replace
 
-from receiver.confirmation import confirm, is_as_before, meanwhile
+from receiver.confirmation import confirm, is_as_before
 from receiver.ending import end
+from receiver.meanwhile import has_callers
 from receiver.metrics import Step
 from receiver.publishing import publish
 from receiver.reader import Read, Reading
@@ -59,16 +60,19 @@ def _verify(tools: Tools, lease: Lease, rollback: Rollback) -> None:
 
 
 def _watch(tools: Tools, rollback: Rollback, now: float) -> Reading:
-    """The target's figures. A flow that is shown as it was before the publish counts as unread, not as changed."""
+    """The target's figures. A flow that is shown as before the publish, and whose callers do not meet the accused
+    version, is an old view: it counts as unread, not as changed.
+    """
     reading = tools.reader.watch(rollback.object_id, now=now)
     if reading.flow.value is None or reading.flow.value.live_version == rollback.target_version:
         return reading
     # What was kept may be from before the publish, which another receiver may have sent.
-    flow, versions = tools.reader.look_again(rollback.object_id, now=now)
-    if flow.value is not None and is_as_before(flow.value, rollback):
-        changes = meanwhile(rollback, versions.value or (), rollback.target_version)
-        if changes is not None and not changes.target_served:
-            flow = Read(None, "shown as it was before the publish")
+    flow = tools.reader.look_again(rollback.object_id, now=now)
+    accused_met = has_callers(
+        reading.evidence.value, rollback.object_id, rollback.accused_version, since=rollback.confirmed_at or now
+    )
+    if flow.value is not None and is_as_before(flow.value, rollback) and not accused_met:
+        flow = Read(None, "shown as it was before the publish")
     return replace(reading, flow=flow)
 
 

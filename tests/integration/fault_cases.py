@@ -147,6 +147,7 @@ SOMEBODY: dict[str, Arrange] = {
         NEWER, publish_meets({"kind": "publish_late", "delay_s": 60.0, "times": 1})
     ),
     "newer-before-failing-write": before_write(NEWER, publish_meets({"kind": "publish_fails"})),
+    "newer-before-hanging-write": before_write(NEWER, publish_meets({"kind": "publish_hangs"})),
     "newer-while-publishing": after_write(NEWER, 1.0, settings(publish_time=20.0)),
     "newer-after-effect": after_write(NEWER, 5.0, settings(publish_time=4.0, effect_delay=0.0)),
     "newer-while-verifying": after_write(NEWER, 60.0),
@@ -160,6 +161,7 @@ SOMEBODY: dict[str, Arrange] = {
     "accused-before-write": before_write(AGAIN),
     "accused-after-effect": after_write(AGAIN, 10.0),
     "accused-after-lost-effect": after_write(AGAIN, 1.0, publish_meets(DROPPED)),
+    "accused-while-verifying-undated": after_write(AGAIN, 60.0, switch(date_published="stays")),
     "accused-after-lost-effect-undated": after_write(
         AGAIN, 1.0, publish_meets(DROPPED), switch(date_published="stays")
     ),
@@ -201,6 +203,17 @@ READING: dict[str, Arrange] = {
     "lost-reads-timeout": reads_meet({"kind": "hang", "delay_s": CALL_TIMES_OUT_S}, publish=DROPPED),
     "lost-reads-60s-old": reads_meet({"kind": "stale_reads", "age_s": 60.0}, publish=DROPPED),
     "lost-reads-frozen": reads_meet({"kind": "frozen_reads"}, publish=DROPPED),
+    "lost-reads-frozen-analytics-5xx": before_write(
+        {
+            "event": "faults",
+            "faults": [
+                {"match": READS, "kind": "frozen_reads"},
+                {"match": PUBLISH, **DROPPED},
+                {"match": ANALYTICS, "kind": "status", "status": 503, "for_s": 300.0},
+            ],
+        }
+    ),
+    "versions-5xx": before_write({"event": "faults", "faults": [{"kind": "status", "status": 503, "match": VERSIONS}]}),
     "analytics-silent": before_write({"event": "faults", "faults": [{"kind": "silent_analytics"}]}),
     "analytics-5xx": before_write(
         {"event": "faults", "faults": [{"kind": "status", "status": 503, "match": ANALYTICS}]}

@@ -61,7 +61,7 @@ def problems(story: Story, crash: Crash, after: Run) -> list[str]:
         found.append(f"{after.publishes} publishes")
     events = list(dict.fromkeys(after.deliveries))
     told = [kind for kind, _ in events if kind != "ROLLBACK_SUPPRESSED"]
-    if told != ["AUTO_ROLLBACK_TRIGGERED", ENDS[end[0]]]:
+    if told != ["AUTO_ROLLBACK_TRIGGERED", ENDS.get(end[0])]:
         found.append(f"told {told}")
     if len(after.deliveries) > len(events) and crash.name.split(" (")[0] not in BETWEEN_DELIVERY_AND_ITS_RECORD:
         found.append("an event was delivered twice")

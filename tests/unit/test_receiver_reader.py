@@ -197,3 +197,24 @@ def test_a_target_is_watched_with_the_evidence_of_all_flows_where_that_is_there(
     assert desk.reader.watch("f0", now=desk.now).evidence.value is not None
 
     assert desk.asked() == []
+
+
+def test_a_second_look_at_a_flow_is_its_own_and_is_kept_for_a_bucket(desk: Desk) -> None:
+    desk.reader.watch("f0", now=desk.now)
+    desk.asked()
+    desk.reader.look_again("f0", now=desk.now)
+    desk.reader.look_again("f0", now=desk.now + 59)
+    assert desk.asked() == ["flow f0"]
+
+    desk.reader.look_again("f0", now=desk.now + 60)
+    assert desk.asked() == ["flow f0"]
+
+
+def test_after_a_publish_the_flow_and_its_versions_are_asked_for_each_time(desk: Desk) -> None:
+    desk.read()
+    desk.asked()
+    for _ in range(2):
+        desk.reader.flow("f0")
+        desk.reader.versions("f0")
+
+    assert desk.asked() == ["flow f0", "versions of f0"] * 2
