@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 QUICK := $(addprefix tests/,unit contract rules project integration)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lock clean
+.PHONY: help demo test coverage mutants lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -23,6 +23,15 @@ else
 	$(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup tests/acceptance
 endif
 
+# The second limit is for what decides, and for what keeps the records.
+coverage: $(BIN)/.ready .tools/.ready ## branch coverage of the quick tests (all but acceptance), with its limits
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --cov --cov-report= $(QUICK)
+	$(BIN)/coverage report --fail-under=95
+	$(BIN)/coverage report --fail-under=100 --include='receiver/policy.py,receiver/payload.py,receiver/target.py,receiver/store/**'
+
+mutants: $(BIN)/.ready .tools/.ready ## mutation testing of what decides; survivors have their reason in tests/mutants.toml
+	$(BIN)/python dev/mutants.py
+
 lock: ## write requirements.lock anew from pyproject.toml
 	$(PYTHON) -m venv .lock-venv
 	.lock-venv/bin/pip install --quiet uv
@@ -31,7 +40,7 @@ lock: ## write requirements.lock anew from pyproject.toml
 	rm -rf .lock-venv
 
 clean: ## remove everything that make has set up
-	rm -rf $(VENV) .tools .demo dist
+	rm -rf $(VENV) .tools .demo dist mutants .coverage
 
 # The lock has every package with its hashes; the project itself is linked, so that its commands exist.
 $(BIN)/.ready: requirements.lock pyproject.toml

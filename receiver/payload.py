@@ -109,7 +109,7 @@ def parse(body: Any) -> Delivery:
     try:
         payload = _Payload.model_validate(body)
     except ValidationError as problem:
-        faults = problem.errors(include_url=False, include_input=False)
+        faults = problem.errors()
         named = "; ".join(f"{_path(fault['loc'])}: {fault['msg']}" for fault in faults[:10])
         more = f"; and {len(faults) - 10} more" if len(faults) > 10 else ""
         raise PayloadError(f"not an Alertmanager webhook payload of version 4: {named}{more}") from None
@@ -121,7 +121,7 @@ def parse_listed(entry: Any) -> Alert:
     try:
         listed = _Listed.model_validate(entry)
     except ValidationError as problem:
-        fault = problem.errors(include_url=False, include_input=False)[0]
+        fault = problem.errors()[0]
         raise PayloadError(f"not an alert as Alertmanager lists it: {_path(fault['loc'])}: {fault['msg']}") from None
     return Alert(
         fingerprint=listed.fingerprint or _fingerprint(listed.labels),

@@ -69,7 +69,7 @@ def release(tx: Transaction, lease: Lease) -> None:
     tx.execute(
         sa.update(leases)
         .where(leases.c.name == lease.name, leases.c.owner == lease.owner, leases.c.fence == lease.fence)
-        .values(owner="", expires_at=0.0)
+        .values(expires_at=0.0)
     )
 
 
@@ -80,8 +80,4 @@ def held(tx: Transaction, *, now: float) -> set[str]:
 
 def _make(tx: Transaction, name: str) -> None:
     dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    tx.execute(
-        dialect.insert(leases)
-        .values(name=name, owner="", fence=0, expires_at=0.0)
-        .on_conflict_do_nothing(index_elements=[leases.c.name])
-    )
+    tx.execute(dialect.insert(leases).values(name=name, owner="", fence=0, expires_at=0.0).on_conflict_do_nothing())

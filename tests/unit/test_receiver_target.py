@@ -103,9 +103,15 @@ def test_the_accused_version_is_never_its_own_target() -> None:
     assert choose(republished, history={"14.0": GOOD}) == (None, (), "none: the flow has no earlier version")
 
 
+def test_the_accused_version_does_not_end_the_search_wherever_it_stands() -> None:
+    ended_last = replace(V14, published_until=30 * DAY_S)
+    assert choose(V12, V13, ended_last)[0] == "13.0"
+
+
 def test_without_a_version_that_earned_it_there_is_no_target_and_the_reasons_are_told() -> None:
     chosen, considered, described = choose(V12, V13, V14, history={})
 
     assert chosen is None
     assert [candidate.version for candidate in considered] == ["13.0", "12.0"]
-    assert described.startswith("none: 13.0: 0 ended conversations")
+    reason = "0 ended conversations in the history, 50 are asked for"
+    assert described == f"none: 13.0: {reason}; 12.0: {reason}"
