@@ -141,7 +141,9 @@ def _judged(page: Page, metric: str, version: str, window: str) -> float:
 
 
 def test_a_bad_publish_shows_an_outage_drops_and_the_process_ends_when_told(running: Running) -> None:
-    page = running.page_where(lambda page: _judged(page, "genesys_flow_errors", "14.0", "5m") > 0)
+    page = running.page_where(
+        lambda page: _judged(page, "genesys_flow_errors", "14.0", "5m") > 0 and "genesys_flow_baseline_ratio" in page
+    )
     _the_page_tells_the_bad_publish(page)
     _the_whole_catalogue_is_on_the_page(running)
     _scrapes_call_nobody_and_polls_are_cheap(running)

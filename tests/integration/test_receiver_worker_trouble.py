@@ -92,7 +92,7 @@ def test_readings_that_go_on_failing_end_the_rollback_at_its_deadline_and_people
 
     assert here.published() == []
     ended = here.rollbacks()[-1]
-    assert (ended.state, ended.reason) == (State.FAILED, "refused_ignored")
+    assert (ended.state, ended.reason) == (State.FAILED, "unread")
     assert "ROLLBACK_SUPPRESSED" in here.told_types()
 
 
