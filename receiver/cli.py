@@ -1,6 +1,8 @@
 """`rollback-receiver`: the command line, and the one place where the program is wired together."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from genesys.settings import SettingsError, load
 from receiver.applied import apply_policy
 from receiver.config import ReceiverSettings
 from receiver.process import Process
-from receiver.store.database import SchemaMismatch, Store, StoreUnavailable
+from receiver.store.database import Store, StoreUnavailable
+from receiver.store.migration import SchemaMismatch
 
 STOP_WITHIN_S = 20.0  # a publish under way gets its answer, so that nobody has to find out by reading
 
@@ -56,8 +59,46 @@ def serve(organizations: Path, config: Path, check_config: bool, resolve: bool, 
             _resolve(settings, known)
         return
     log.configure(log_level, "receiver", "genesys")
-    _migrate(settings)
+    with _database(settings) as store:
+        store.migrate()
     _Server(settings, known).run()
+
+
+@main.group()
+def db() -> None:
+    """The schema of the database that --config names; no receiver has to run."""
+
+
+@db.command()
+@click.option("--config", type=_path, required=True, help="The receiver's configuration, for its database_url.")
+def migrate(config: Path) -> None:
+    """Bring the database to this release's schema, as every receiver does at its start.
+
+    Exits with 1 if it cannot be reached, or is not for this release.
+    """
+    with _database(_settings(config)) as store:
+        store.migrate()
+        click.echo(store.check_schema())
+
+
+@db.command()
+@click.option("--config", type=_path, required=True, help="The receiver's configuration, for its database_url.")
+def check(config: Path) -> None:
+    """Say whether this release works with the database as it is. Changes nothing.
+
+    Exits with 1 if it does not, and says the cure.
+    """
+    with _database(_settings(config)) as store:
+        click.echo(store.check_schema())
+
+
+def _settings(config: Path) -> ReceiverSettings:
+    """The file alone, or every problem of it on stderr and exit 2."""
+    try:
+        return load(config, ReceiverSettings)
+    except SettingsError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
 
 
 def _load(organizations: Path, config: Path) -> tuple[ReceiverSettings, Organizations]:
@@ -89,10 +130,12 @@ def _resolve(settings: ReceiverSettings, known: Organizations) -> None:
         sys.exit(1)
 
 
-def _migrate(settings: ReceiverSettings) -> None:
+@contextmanager
+def _database(settings: ReceiverSettings) -> Iterator[Store]:
+    """The settings' database; what is wrong with it ends the program, with one sentence."""
     store = Store(settings.database_url)
     try:
-        store.migrate()
+        yield store
     except (StoreUnavailable, SchemaMismatch) as problem:
         click.echo(f"database_url: {problem}", err=True)
         sys.exit(1)

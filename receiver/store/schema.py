@@ -233,3 +233,9 @@ watchdogs = Table(
     Column("name", Text, primary_key=True),
     Column("seen_at", Double, nullable=False),
 )
+
+compatibility = Table(
+    "compatibility",
+    metadata,
+    Column("oldest_revision", Text, primary_key=True),  # one row; see `migration`
+)
