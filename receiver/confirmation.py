@@ -15,26 +15,31 @@ MAX_SENDS = 2  # the second only after the first is proved to have had no effect
 
 def confirm(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     """Read the flow back after a publish that was accepted, or of which nobody knows whether it was sent."""
-    asked_at, flow = _ask(tools, rollback)
-    with tools.store.begin() as tx:
-        now = tools.clock(tx)
-        leases.hold(tx, lease, now=now)
-        permit = rollbacks.permits_of(tx, rollback.id)[-1]
-        if flow.value is None:
-            _give_up_unread(tx, tools, rollback, flow.problem, now)
-            return
-        seen = _seen(flow.value, rollback, permit)
-        if seen is Readback.FAILED:
-            error = flow.value.operation.error if flow.value.operation else None
-            rollbacks.add_step(tx, rollback, "operation_failed", at=now, detail={"error": error})
-        if seen is not Readback.PENDING:
-            conclude(tx, tools, rollback, seen, now)
-            return
-        busy = flow.value.operation is not None and not flow.value.operation.complete
-        if rollback.state is State.CONFIRMING:
-            _await_effect(tx, tools, rollback, permit, busy=busy, asked_at=asked_at, now=now)
-        else:
-            _await_proof(tx, tools, rollback, permit, busy=busy, asked_at=asked_at, now=now)
+    # What the flow shows may be as old as the time before it was asked for.
+    asked_at = tools.store.transact(tools.clock)
+    flow = tools.reader.flow(rollback.object_id)
+    tools.store.transact(_go_on, tools, lease, rollback, flow, asked_at)
+
+
+def _go_on(tx: Transaction, tools: Tools, lease: Lease, rollback: Rollback, flow: Read[Flow], asked_at: float) -> None:
+    now = tools.clock(tx)
+    leases.hold(tx, lease, now=now)
+    permit = rollbacks.permits_of(tx, rollback.id)[-1]
+    if flow.value is None:
+        _give_up_unread(tx, tools, rollback, flow.problem, now)
+        return
+    seen = _seen(flow.value, rollback, permit)
+    if seen is Readback.FAILED:
+        error = flow.value.operation.error if flow.value.operation else None
+        rollbacks.add_step(tx, rollback, "operation_failed", at=now, detail={"error": error})
+    if seen is not Readback.PENDING:
+        conclude(tx, tools, rollback, seen, now)
+        return
+    busy = flow.value.operation is not None and not flow.value.operation.complete
+    if rollback.state is State.CONFIRMING:
+        _await_effect(tx, tools, rollback, permit, busy=busy, asked_at=asked_at, now=now)
+    else:
+        _await_proof(tx, tools, rollback, permit, busy=busy, asked_at=asked_at, now=now)
 
 
 def _await_effect(
@@ -63,13 +68,6 @@ def _send_again(tx: Transaction, tools: Tools, rollback: Rollback, permit: Permi
         end(tx, tools, rollback, State.FAILED, "no_effect", now)
     else:
         rollbacks.change(tx, rollback, state=State.PLANNED.value, not_before=now)
-
-
-def _ask(tools: Tools, rollback: Rollback) -> tuple[float, Read[Flow]]:
-    """The flow as it is, and the time before it was asked for: what it shows may be as old as that."""
-    with tools.store.begin() as tx:
-        asked_at = tools.clock(tx)
-    return asked_at, tools.reader.flow(rollback.object_id)
 
 
 def _seen(flow: Flow, rollback: Rollback, permit: Permit) -> Readback:
