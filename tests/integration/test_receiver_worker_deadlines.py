@@ -10,7 +10,7 @@ from genesys.errors import Unavailable
 from genesys.flows import Operation
 from receiver.store.rollbacks import UNDER_WAY, Rollback, State
 from receiver.store.schema import rollbacks as table
-from tests.integration.receiver_world import CALL_TIMEOUT_S, TIMEOUT, Reaction, Scene, scene
+from tests.integration.receiver_world import CALL_TIMEOUT_S, TIMEOUT, Reaction, Scene, alert_of, scene
 
 SILENT = Unavailable("no answer", 503)
 RUNNING = Operation("somebody-elses", complete=False, action="PUBLISH", status="STARTED")
@@ -170,6 +170,8 @@ def test_a_rollback_whose_step_always_fails_is_ended_as_stuck_after_its_last_mom
 @pytest.mark.parametrize("state", sorted(UNDER_WAY))
 def test_a_rollback_of_an_organization_that_is_no_longer_configured_ends_too(here: Scene, state: State) -> None:
     stand_in(here, state)
+    here.alertmanager.list()
+    here.deliver(alert_of(firing=False))  # nothing else is to be done
     here.store.transact(lambda tx: tx.execute(sa.update(table).values(org="gone")) and None)
     here.run(60, step_s=20)
     assert [one.state for one in here.rollbacks() if one.org == "gone"] == [state], "somebody else may know it"
