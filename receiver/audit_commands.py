@@ -15,7 +15,8 @@ from receiver.chain import Verified, line, verify
 from receiver.configured import settings_of
 from receiver.ctl.options import moment
 from receiver.store import audit as store
-from receiver.store.database import SchemaMismatch, Store, StoreUnavailable, Transaction
+from receiver.store.database import Store, StoreUnavailable, Transaction
+from receiver.store.migration import SchemaMismatch
 
 _config = click.option(
     "--config", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The receiver's, for its database."

@@ -71,7 +71,8 @@ WORKER_LAST_TICK = Metric(
     "genesys_rollback_worker_last_tick_timestamp_seconds",
     "gauge",
     ("org",),
-    "Unix time at which this process's worker last finished a round for the organization. By process.",
+    "Unix time, by the database's clock, at which this process's worker last finished a round for the organization. "
+    "By process.",
 )
 LOCKOUT_ACTIVE = Metric(
     "genesys_rollback_lockout_active",
@@ -135,6 +136,12 @@ ATTEMPT_STATE = Metric(
     ("org", "flow_id", "state"),
     f"1 for the state of the flow's newest rollback, 0 for every other state. Observed ones are left out. {_MAX}",
 )
+ATTEMPT_AGE = Metric(
+    "genesys_rollback_attempt_age_seconds",
+    "gauge",
+    ("org", "flow_id"),
+    f"Age of the flow's oldest rollback that has not ended, since it was planned; absent without one. {_MAX}",
+)
 ARMED = Metric(
     "genesys_rollback_armed",
     "gauge",
@@ -179,6 +186,7 @@ SHARED_METRICS = (
     OUTBOX_OLDEST_AGE,
     LAST_DECISION,
     ATTEMPT_STATE,
+    ATTEMPT_AGE,
     ARMED,
     WATCHDOG_TIMESTAMP,
 )

@@ -1,6 +1,8 @@
 """`rollback-receiver`: the command line, and the one place where the program is wired together."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ from genesys.resolve import resolve as resolve_flows
 from receiver.applied import apply_policy
 from receiver.audit_commands import audit
 from receiver.config import ReceiverSettings
-from receiver.configured import both_of
+from receiver.configured import both_of, settings_of
 from receiver.process import Process
 from receiver.replay_command import replay
-from receiver.store.database import SchemaMismatch, Store, StoreUnavailable
+from receiver.store.database import Store, StoreUnavailable
+from receiver.store.migration import SchemaMismatch
 from receiver.web.problems import broken_body
 
 STOP_WITHIN_S = 20.0  # a publish under way gets its answer, so that nobody has to find out by reading
@@ -60,8 +63,37 @@ def serve(organizations: Path, config: Path, check_config: bool, resolve: bool, 
             _resolve(settings, known)
         return
     log.configure(log_level, "receiver", "genesys")
-    _migrate(settings, config)
+    with _database(settings, config) as store:
+        store.migrate()
     _Server(settings, known).run()
+
+
+@main.group()
+def db() -> None:
+    """The schema of the database that --config names; no receiver has to run."""
+
+
+@db.command()
+@click.option("--config", type=_path, required=True, help="The receiver's configuration, for its database_url.")
+def migrate(config: Path) -> None:
+    """Bring the database to this release's schema, as every receiver does at its start.
+
+    Exits with 1 if it cannot be reached, or is not for this release.
+    """
+    with _database(settings_of(config), config) as store:
+        store.migrate()
+        click.echo(store.check_schema())
+
+
+@db.command()
+@click.option("--config", type=_path, required=True, help="The receiver's configuration, for its database_url.")
+def check(config: Path) -> None:
+    """Say whether this release works with the database as it is. Changes nothing.
+
+    Exits with 1 if it does not, and says the cure.
+    """
+    with _database(settings_of(config), config) as store:
+        click.echo(store.check_schema())
 
 
 def _resolve(settings: ReceiverSettings, known: Organizations) -> None:
@@ -78,8 +110,9 @@ def _resolve(settings: ReceiverSettings, known: Organizations) -> None:
         sys.exit(1)
 
 
-def _migrate(settings: ReceiverSettings, config: Path) -> None:
-    """Bring the database to this release's schema, or say why it cannot be used, and exit 1."""
+@contextmanager
+def _database(settings: ReceiverSettings, config: Path) -> Iterator[Store]:
+    """The settings' database; what is wrong with it ends the program with exit 1, one sentence and the cure."""
     is_file = settings.database_url.startswith("sqlite")
     cure = (
         "the folder must exist, and this user must be able to write the file and its folder"
@@ -88,7 +121,7 @@ def _migrate(settings: ReceiverSettings, config: Path) -> None:
     )
     store = Store(settings.database_url)
     try:
-        store.migrate()
+        yield store
     except StoreUnavailable as problem:
         click.echo(f"{config}: database_url: the database cannot be used ({problem}); {cure}", err=True)
         sys.exit(1)

@@ -53,33 +53,34 @@ class _Look:
 def confirm(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     """Read the flow back after a publish that was accepted, or of which nobody knows whether it was sent."""
     look = _look(tools, rollback)
-    with tools.store.begin() as tx:
-        now = tools.clock(tx)
-        leases.hold(tx, lease, now=now)
-        permit = rollbacks.permits_of(tx, rollback.id)[-1]
-        flow = look.flow.value
-        if flow is None:
-            _give_up_unread(tx, tools, rollback, look.flow.problem, now)
-            return
-        settled = look.asked_at >= _settled_at(tools, rollback, permit)
-        if look.versions.value is None and not settled:
-            return  # who published what meanwhile is part of the answer
-        changes = meanwhile(rollback, look.versions.value or (), permit.target_version)
-        seen = _seen(flow, rollback, permit, changes, look.evidence)
-        if seen is Readback.FAILED:
-            error = flow.operation.error if flow.operation else None
-            rollbacks.add_step(tx, rollback, "operation_failed", at=now, detail={"error": error})
-        if seen is Readback.PENDING:
-            _await(tx, tools, rollback, permit, busy=_is_busy(flow), settled=settled, now=now)
-        elif seen is not Readback.OVERTAKEN or settled or _is_over(flow, permit, changes):
-            old_view = is_as_before(flow, rollback)
-            conclude(tx, tools, rollback, seen, None if old_view else changes, now)
+    tools.store.transact(_go_on, tools, lease, rollback, look)
+
+
+def _go_on(tx: Transaction, tools: Tools, lease: Lease, rollback: Rollback, look: _Look) -> None:
+    now = tools.clock(tx)
+    leases.hold(tx, lease, now=now)
+    permit = rollbacks.permits_of(tx, rollback.id)[-1]
+    flow = look.flow.value
+    if flow is None:
+        _give_up_unread(tx, tools, rollback, look.flow.problem, now)
+        return
+    settled = look.asked_at >= _settled_at(tools, rollback, permit)
+    if look.versions.value is None and not settled:
+        return  # who published what meanwhile is part of the answer
+    changes = meanwhile(rollback, look.versions.value or (), permit.target_version)
+    seen = _seen(flow, rollback, permit, changes, look.evidence)
+    if seen is Readback.FAILED:
+        error = flow.operation.error if flow.operation else None
+        rollbacks.add_step(tx, rollback, "operation_failed", at=now, detail={"error": error})
+    if seen is Readback.PENDING:
+        _await(tx, tools, rollback, permit, busy=_is_busy(flow), settled=settled, now=now)
+    elif seen is not Readback.OVERTAKEN or settled or _is_over(flow, permit, changes):
+        old_view = is_as_before(flow, rollback)
+        conclude(tx, tools, rollback, seen, None if old_view else changes, now)
 
 
 def _look(tools: Tools, rollback: Rollback) -> _Look:
-    with tools.store.begin() as tx:
-        asked_at = tools.clock(tx)
-        permit = rollbacks.permits_of(tx, rollback.id)[-1]
+    asked_at, permit = tools.store.transact(lambda tx: (tools.clock(tx), rollbacks.permits_of(tx, rollback.id)[-1]))
     settled = asked_at >= _settled_at(tools, rollback, permit)
     flow = tools.reader.flow(rollback.object_id)
     unchanged = flow.value is None or is_as_before(flow.value, rollback)

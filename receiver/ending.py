@@ -7,8 +7,10 @@ from receiver.store.rollbacks import Rollback, State
 from receiver.tools import Tools
 
 
-def end(tx: Transaction, tools: Tools, rollback: Rollback, state: State, reason: str, now: float) -> None:
-    """Reach an end: recorded, counted, and told.
+def end(
+    tx: Transaction, tools: Tools, rollback: Rollback, state: State, reason: str, now: float, *, quiet: bool = False
+) -> None:
+    """Reach an end: recorded, counted, and told unless `quiet`, which is for what people have heard of already.
 
     If a publish was sent, the accused version is quarantined from now on; a flow
     that no earlier version helps, or whose rollbacks fail repeatedly, is held.
@@ -21,7 +23,7 @@ def end(tx: Transaction, tools: Tools, rollback: Rollback, state: State, reason:
     if why:
         controls.hold(tx, ended.org, [ended.object_id], owner=controls.BRIDGE, reason=why, by=tools.receiver, now=now)
     after_commit(tx, lambda: tools.metrics.ended(state, now - ended.created_at))
-    if ended.started_at is not None:  # before the first permit nobody was told of it
+    if not quiet:
         put_end(tx, tools.telling, ended, now=now)
 
 

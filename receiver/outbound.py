@@ -2,7 +2,8 @@
 `rollbackctl`. `httpx.*` never leaves it.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,9 +27,11 @@ class Answer:
 
 
 class Outbound:
-    """One pool of connections; every call has its time-out. Safe to be shared by threads."""
+    """One pool of connections; every call ends within some time-outs. Safe to be shared by threads."""
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._timeout_s = timeout_s
+        self._monotonic = monotonic
         self._client = httpx.Client(timeout=timeout_s, headers=_HEADERS, follow_redirects=False)
 
     def get_json(self, url: str, params: Mapping[str, str] | None = None) -> Any:
@@ -64,7 +67,8 @@ class Outbound:
 
     def _send(self, method: str, url: str, **arguments: Any) -> httpx.Response:
         try:
-            return self._client.request(method, url, **arguments)
+            with self._client.stream(method, url, **arguments) as answer:
+                return httpx.Response(answer.status_code, content=self._body(answer), request=answer.request)
         except (httpx.InvalidURL, UnicodeError):  # no text of theirs: it may hold a part of what must stay secret
             raise OutboundError(
                 "the request cannot be written: the URL or the token has characters that HTTP has not"
@@ -72,6 +76,16 @@ class Outbound:
         except httpx.HTTPError as problem:
             host = httpx.URL(url).host
             raise OutboundError(f"{host} did not answer: {type(problem).__name__}") from problem
+
+    def _body(self, answer: httpx.Response) -> bytes:
+        """The whole body; httpx' own time-out begins anew with every piece, and a trickle would never end."""
+        give_up_at = self._monotonic() + self._timeout_s
+        pieces = []
+        for piece in answer.iter_bytes():
+            pieces.append(piece)
+            if self._monotonic() > give_up_at:
+                raise httpx.ReadTimeout("the answer was not complete in time")
+        return b"".join(pieces)
 
 
 def _successful(answer: httpx.Response) -> httpx.Response:

@@ -23,29 +23,28 @@ _UNAUTHORIZED = 401  # the token ran out between the reading and the write: the 
 
 def publish(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     """Decide anew on fresh facts; if nothing holds back, write the permit and send."""
-    with tools.store.begin() as tx:
-        now = tools.clock(tx)
+    now = tools.store.transact(tools.clock)
     if now < rollback.not_before:
         return
     tools.alertmanagers.refresh(now)
     reading = tools.reader.read_afresh(rollback.object_id, now=now)
     begun = tools.monotonic()
-    with tools.store.begin() as tx:
-        leases.hold(tx, lease, now=tools.clock(tx))
-        permitted = _decide_anew(tx, tools, rollback, reading)
+    permitted = tools.store.transact(_decide_anew, tools, lease, rollback, reading)
     if permitted is None:
         return
     publishing, permit = permitted
     # Once it has run out, somebody else may count on its not being used any more.
     in_time = tools.monotonic() < begun + tools.timing.permit_s
     answer = _send(tools, publishing, permit) if in_time else Refused("not sent: the permit had run out")
-    with tools.store.begin() as tx:
-        _record_answer(tx, tools, publishing, permit, answer)
+    tools.store.transact(_record_answer, tools, publishing, permit, answer)
 
 
-def _decide_anew(tx: Transaction, tools: Tools, rollback: Rollback, reading: Reading) -> tuple[Rollback, Permit] | None:
+def _decide_anew(
+    tx: Transaction, tools: Tools, lease: Lease, rollback: Rollback, reading: Reading
+) -> tuple[Rollback, Permit] | None:
     """In the transaction that enters `publishing`: a pause, silence or window opened meanwhile is obeyed."""
-    now = tools.clock(tx)
+    leases.hold(tx, lease, now=tools.clock(tx))
+    now = tools.clock(tx)  # to hold the lease may have meant to wait for it
     if _took_effect(tx, tools, rollback, reading, now):
         return None
     alert = alerts.get(tx, rollback.alert_id)
@@ -60,11 +59,12 @@ def _decide_anew(tx: Transaction, tools: Tools, rollback: Rollback, reading: Rea
     decisions.add(tx, alert, decision, at=now, facts=facts_of(facts), receiver=tools.receiver, rollback_id=rollback.id)
     after_commit(tx, lambda: tools.metrics.decided(decision.verdict))
     if decision.verdict is not Verdict.ROLL_BACK or facts.target is None or facts.target.version is None:
-        if rollback.started_at is None:  # otherwise its end tells people
+        unheard_of = rollback.started_at is None  # before the first permit nobody was told of it
+        if unheard_of:
             put_suppressed(tx, tools.telling, alert, decision, rollback.facts, now=now)
         state = State.SUPERSEDED if decision.verdict is Verdict.SUPERSEDED else State.FAILED
         reason = "unread" if decision.rests_on_ignorance else f"refused_{decision.verdict.value}"
-        end(tx, tools, rollback, state, reason, now)
+        end(tx, tools, rollback, state, reason, now, quiet=unheard_of)
         return None
     if now >= rollback.deadline:
         end(tx, tools, rollback, State.FAILED, "deadline", now)

@@ -23,7 +23,8 @@ from receiver.recordings import RecordingError, read_recordings
 from receiver.replay import Replayed
 from receiver.replay import replay as replayed
 from receiver.store.copying import copy_state
-from receiver.store.database import SchemaMismatch, Store, StoreUnavailable
+from receiver.store.database import Store, StoreUnavailable
+from receiver.store.migration import SchemaMismatch
 from receiver.tools import Tools, put_together
 from receiver.web.fields import rfc3339
 

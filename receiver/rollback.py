@@ -1,4 +1,4 @@
-"""One rollback, one step at a time.
+"""One rollback, one step at a time; and the last moment of each state.
 
     planned -> publishing -> confirming -> verifying -> succeeded | ineffective | unverified
        |            |             |            |
@@ -18,9 +18,9 @@ from receiver.metrics import Step
 from receiver.publishing import publish
 from receiver.reader import Read, Reading
 from receiver.store import leases, rollbacks
-from receiver.store.database import Transaction, after_commit
-from receiver.store.leases import Lease
-from receiver.store.rollbacks import Rollback, State
+from receiver.store.database import StoreUnavailable, Transaction, after_commit
+from receiver.store.leases import Lease, LeaseLost
+from receiver.store.rollbacks import UNDER_WAY, Conflict, Rollback, State
 from receiver.tools import Tools
 from receiver.verification import Verified, verify
 
@@ -29,7 +29,9 @@ def advance(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     """Do the one step that is due, if any; durable on return.
 
     Raises LeaseLost or Conflict when another receiver has taken over, and
-    StoreUnavailable; each leaves a state from which the next round goes on.
+    StoreUnavailable; each leaves a state from which the next round goes on. Any
+    other exception is a fault of the program: a rollback that it has kept from
+    its end beyond the last moment is ended here, and then the exception raised.
     """
     step = {
         State.PLANNED: publish,
@@ -37,13 +39,37 @@ def advance(tools: Tools, lease: Lease, rollback: Rollback) -> None:
         State.CONFIRMING: confirm,
         State.VERIFYING: _verify,
     }[rollback.state]
-    step(tools, lease, rollback)
+    try:
+        step(tools, lease, rollback)
+    except (StoreUnavailable, LeaseLost, Conflict):
+        raise
+    except Exception:
+        tools.store.transact(end_if_overdue, tools, rollback.id)
+        raise
+    tools.store.transact(end_if_overdue, tools, rollback.id)
+
+
+def is_overdue(rollback: Rollback, tools: Tools, now: float) -> bool:
+    """Every step has had its time, and whoever has just taken over had a turn as well."""
+    timing = tools.timing
+    if rollback.state is State.VERIFYING:
+        last_moment = (rollback.confirmed_at or rollback.created_at) + timing.verify_deadline_s
+    else:  # the last permit may be given right before the deadline, and its effect be proved after it
+        last_moment = rollback.deadline + timing.permit_s + tools.call_timeout_s + timing.publish_deadline_s
+    return now >= last_moment + timing.lease_s
+
+
+def end_if_overdue(tx: Transaction, tools: Tools, rollback_id: str) -> None:
+    """What nobody could finish ends all the same, and people are told; the first of several receivers ends it."""
+    now = tools.clock(tx)
+    rollback = rollbacks.get(tx, rollback_id)
+    if rollback is not None and rollback.state in UNDER_WAY and is_overdue(rollback, tools, now):
+        end(tx, tools, rollback, State.UNVERIFIED if rollback.state is State.VERIFYING else State.FAILED, "stuck", now)
 
 
 def _verify(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     """Measure what callers of the target meet; silence is no success."""
-    with tools.store.begin() as tx:
-        now = tools.clock(tx)
+    now = tools.store.transact(tools.clock)
     reading = _watch(tools, rollback, now)
     verified = verify(
         reading,
@@ -54,9 +80,7 @@ def _verify(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     )
     if verified is None:
         return
-    with tools.store.begin() as tx:
-        leases.hold(tx, lease, now=tools.clock(tx))
-        _record_verification(tx, tools, rollback, verified)
+    tools.store.transact(_record_verification, tools, lease, rollback, verified)
 
 
 def _watch(tools: Tools, rollback: Rollback, now: float) -> Reading:
@@ -76,8 +100,9 @@ def _watch(tools: Tools, rollback: Rollback, now: float) -> Reading:
     return replace(reading, flow=flow)
 
 
-def _record_verification(tx: Transaction, tools: Tools, rollback: Rollback, verified: Verified) -> None:
+def _record_verification(tx: Transaction, tools: Tools, lease: Lease, rollback: Rollback, verified: Verified) -> None:
     now = tools.clock(tx)
+    leases.hold(tx, lease, now=now)
     facts = rollback.facts | {"verification": verified.facts()}
     measured = rollbacks.change(tx, rollback, facts=facts)
     rollbacks.add_step(tx, measured, "measured", at=now, detail=verified.facts())

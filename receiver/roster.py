@@ -54,10 +54,8 @@ class Roster:
 
     def list_if_due(self) -> bool:
         """List the organization's flows if it is time to; True if they were listed. Raises StoreUnavailable."""
-        with self._store.begin() as tx:
-            now = self._clock(tx)
-            if not flows.claim(tx, self._org, now=now, next_at=now + self._timing.flows_s):
-                return False
+        if not self._store.transact(self._claim):
+            return False
         try:
             listed = self._genesys.flows()
         except GenesysError as problem:
@@ -66,13 +64,15 @@ class Roster:
             self._failed(problem)
             return False
         self._credentials(True)
-        with self._store.begin() as tx:
-            flows.replace(tx, self._org, listed, now=self._clock(tx))
+        self._store.transact(lambda tx: flows.replace(tx, self._org, listed, now=self._clock(tx)))
         return True
+
+    def _claim(self, tx: Transaction) -> bool:
+        now = self._clock(tx)
+        return flows.claim(tx, self._org, now=now, next_at=now + self._timing.flows_s)
 
     def _failed(self, problem: GenesysError) -> None:
         cure = "see the client's permissions and the network; flows are judged all the same, one by one"
         event(log, logging.WARNING, "flows_not_listed", org=self._org, error=problem, cure=cure)
-        with self._store.begin() as tx:
-            retry_at = self._clock(tx) + self._timing.flows_s / RETRY_PART
-            flows.failed(tx, self._org, str(problem), retry_at=retry_at)
+        error, pause_s = str(problem), self._timing.flows_s / RETRY_PART
+        self._store.transact(lambda tx: flows.failed(tx, self._org, error, retry_at=self._clock(tx) + pause_s))

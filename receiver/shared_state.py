@@ -111,6 +111,11 @@ class _Reading:
                 for state in State
                 if state is not State.OBSERVED
             },
+            catalogue.ATTEMPT_AGE: {
+                _flow(rollback): max(0.0, self.now - rollback.created_at)
+                for rollback in reversed(rollbacks.under_way(self.tx))  # oldest last: that is the one that counts
+                if rollback.org in self.orgs
+            },
             catalogue.ARMED: {
                 (one.org, one.flow.id): one.armed
                 for one in standings(self.tx, self.settings, self.orgs, now=self.now)

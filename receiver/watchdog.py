@@ -2,7 +2,7 @@
 
 from receiver.notify.events import Telling, put_path_silent
 from receiver.store import watchdog
-from receiver.store.database import Transaction
+from receiver.store.database import Transaction, after_commit
 
 
 class Watchdog:
@@ -25,4 +25,7 @@ class Watchdog:
         if now - max(self._waiting_since, last_seen or 0.0) < self._silent_s or self._told == (last_seen,):
             return
         put_path_silent(tx, self._telling, last_seen, now=now)
+        after_commit(tx, lambda: self._remember(last_seen))
+
+    def _remember(self, last_seen: float | None) -> None:
         self._told = (last_seen,)

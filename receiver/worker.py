@@ -5,7 +5,6 @@ the answer to a rate limit needs no code of its own: the next round sees it.
 """
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event
@@ -15,15 +14,15 @@ from receiver.deciding import decide_one
 from receiver.gather import is_understood
 from receiver.metrics import Outcome
 from receiver.policy import is_final
-from receiver.reader import unread
+from receiver.reader import Reading, unread
 from receiver.reconciliation import Difference, Reconciliation
 from receiver.retention import Retention
-from receiver.rollback import advance
+from receiver.rollback import advance, end_if_overdue, is_overdue
 from receiver.store import alerts, leases, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import StoreUnavailable, Transaction
 from receiver.store.leases import Lease, LeaseLost
-from receiver.store.rollbacks import LEASED, AlreadyTried, Conflict
+from receiver.store.rollbacks import LEASED, AlreadyTried, Conflict, Rollback
 from receiver.tools import Tools
 from receiver.watchdog import Watchdog
 
@@ -81,26 +80,29 @@ class Worker:
         not count as finished: readiness and the metric of the last round show it.
         """
         self._is_sound = True
-        with self._tools.store.begin() as tx:
-            now = self._tools.clock(tx)
-            if self._watchdog is not None:
-                self._watchdog.check(tx, now=now)
-            work = self._work(tx)
-            is_open = [*alerts.open_alerts(tx, self._org), *self._open_strangers(tx)]
+        now, work, is_open = self._tools.store.transact(self._look)
         difference = self._compare_with_alertmanager(is_open, now)
         if work or difference:
             with self._lease() as lease:
                 if lease is not None:
                     self._reconcile(lease, difference)
-                    self._close_and_refuse(lease)
-                    self._decide_open(lease)
+                    with self._apart(part="decisions"):  # what has begun goes on, whatever keeps us from deciding
+                        self._close_and_refuse(lease)
+                        self._decide_open(lease)
                     self._advance(lease)
         if self._retention is not None:
             self._retention.sweep()
         if not self._is_sound:
             return
+        self._tools.metrics.tick(self._org, self._tools.store.transact(self._tools.clock))
         self._last_round = self._tools.monotonic()
-        self._tools.metrics.tick(self._org, time.time())
+
+    def _look(self, tx: Transaction) -> tuple[float, bool, list[StoredAlert]]:
+        """The database's time, whether there is work, and what is open."""
+        now = self._tools.clock(tx)
+        if self._watchdog is not None:
+            self._watchdog.check(tx, now=now)
+        return now, self._work(tx), [*alerts.open_alerts(tx, self._org), *self._open_strangers(tx)]
 
     def _work(self, tx: Transaction) -> bool:
         return bool(
@@ -108,21 +110,24 @@ class Worker:
             or alerts.closed_undecided(tx, self._org, limit=1)
             or rollbacks.under_way(tx, self._org)
             or self._strangers(tx)
+            or self._stranded(tx)
         )
 
     @contextmanager
     def _lease(self) -> Iterator[Lease | None]:
         """The organization's lease for this round; kept while a rollback is between planned and confirming."""
-        tools = self._tools
-        with tools.store.begin() as tx:
-            lease = leases.take(
-                tx, lease_name(self._org), tools.receiver, now=tools.clock(tx), lease_s=tools.timing.lease_s
-            )
+        lease = self._tools.store.transact(self._take)
         yield lease
         if lease is not None:
-            with tools.store.begin() as tx:
-                if not rollbacks.under_way(tx, self._org, LEASED):
-                    leases.release(tx, lease)
+            self._tools.store.transact(self._release, lease)
+
+    def _take(self, tx: Transaction) -> Lease | None:
+        tools = self._tools
+        return leases.take(tx, lease_name(self._org), tools.receiver, now=tools.clock(tx), lease_s=tools.timing.lease_s)
+
+    def _release(self, tx: Transaction, lease: Lease) -> None:
+        if not rollbacks.under_way(tx, self._org, LEASED):
+            leases.release(tx, lease)
 
     def _compare_with_alertmanager(self, is_open: list[StoredAlert], now: float) -> Difference:
         """Ask Alertmanager in every round while an alert is open, else now and then."""
@@ -147,27 +152,27 @@ class Worker:
         """Open what no webhook has told of, and close what is over; decided like any other alert."""
         if not difference:
             return
-        tools = self._tools
-        with tools.store.begin() as tx:
-            now = tools.clock(tx)
-            leases.hold(tx, lease, now=now)
-            closed_before = now - tools.timing.unlisted_s
-            opened = alerts.open_missed(tx, difference.missed, closed_before=closed_before, now=now)
-            closed = alerts.close_unlisted(tx, difference.over, now=now)
-        tools.metrics.received(Outcome.RECONCILED, len(opened))
+        opened, closed = self._tools.store.transact(self._apply, lease, difference)
+        self._tools.metrics.received(Outcome.RECONCILED, opened)
         if opened or closed:
-            event(log, logging.INFO, "reconciled", org=self._org, opened=len(opened), closed=closed)
+            event(log, logging.INFO, "reconciled", org=self._org, opened=opened, closed=closed)
+
+    def _apply(self, tx: Transaction, lease: Lease, difference: Difference) -> tuple[int, int]:
+        tools = self._tools
+        now = tools.clock(tx)
+        leases.hold(tx, lease, now=now)
+        closed_before = now - tools.timing.unlisted_s
+        opened = alerts.open_missed(tx, difference.missed, closed_before=closed_before, now=now)
+        return len(opened), alerts.close_unlisted(tx, difference.over, now=now)
 
     def _close_and_refuse(self, lease: Lease) -> None:
         """Record the end of alerts that are over, and refuse those of organizations that nobody configured."""
-        tools = self._tools
+        store = self._tools.store
         reading = unread("not read: nothing is to be done")
-        with tools.store.begin() as tx:
-            batch = [*alerts.closed_undecided(tx, self._org), *self._strangers(tx)]
+        batch = store.transact(lambda tx: [*alerts.closed_undecided(tx, self._org), *self._strangers(tx)])
         for alert in batch:
-            with self._apart(alert=alert.id), tools.store.begin() as tx:
-                leases.hold(tx, lease, now=tools.clock(tx))
-                decide_one(tx, tools, alert, reading)
+            with self._apart(alert=alert.id):
+                store.transact(self._decide_one, lease, alert, reading)
 
     def _strangers(self, tx: Transaction) -> list[StoredAlert]:
         return alerts.undecided_outside(tx, self._known_orgs) if self._known_orgs else []
@@ -177,19 +182,15 @@ class Worker:
 
     def _decide_open(self, lease: Lease) -> None:
         tools = self._tools
-        with tools.store.begin() as tx:
-            now = tools.clock(tx)
-            pending = [alert for alert in alerts.open_alerts(tx, self._org) if not is_final(alert.verdict)]
-            batch = self._take_turns(pending)
+        now, is_open = tools.store.transact(lambda tx: (tools.clock(tx), alerts.open_alerts(tx, self._org)))
+        batch = self._take_turns([alert for alert in is_open if not is_final(alert.verdict)])
         if not batch:
             return
         readings = tools.reader.read(self._worth_reading(batch), now=now)
-        for known in batch:
-            with self._apart(alert=known.id), tools.store.begin() as tx:
-                leases.hold(tx, lease, now=tools.clock(tx))
-                alert = alerts.get(tx, known.id)
-                if alert is not None and alert.is_open:
-                    decide_one(tx, tools, alert, readings.get(alert.object_id, unread("not read: not understood")))
+        for alert in batch:
+            with self._apart(alert=alert.id):
+                reading = readings.get(alert.object_id, unread("not read: not understood"))
+                tools.store.transact(self._decide_one, lease, alert, reading)
 
     def _worth_reading(self, batch: list[StoredAlert]) -> list[str]:
         """Flows of the alerts that are not refused whatever Genesys Cloud says."""
@@ -208,12 +209,27 @@ class Worker:
         self._turn += MAX_ALERTS
         return batch
 
+    def _decide_one(self, tx: Transaction, lease: Lease, known: StoredAlert, reading: Reading) -> None:
+        leases.hold(tx, lease, now=self._tools.clock(tx))
+        alert = alerts.get(tx, known.id)
+        if alert is not None and alert.is_open == known.is_open:  # else a matter of the next round
+            decide_one(tx, self._tools, alert, reading)
+
     def _advance(self, lease: Lease) -> None:
-        with self._tools.store.begin() as tx:
-            pending = rollbacks.under_way(tx, self._org)
+        pending = self._tools.store.transact(rollbacks.under_way, self._org)
         for rollback in pending:
             with self._apart(rollback=rollback.id):
                 advance(self._tools, lease, rollback)
+        for rollback in self._tools.store.transact(self._stranded):
+            with self._apart(rollback=rollback.id):
+                self._tools.store.transact(end_if_overdue, self._tools, rollback.id)
+
+    def _stranded(self, tx: Transaction) -> list[Rollback]:
+        """Rollbacks of organizations that are not configured (any more): whoever knows them has had the time."""
+        if not self._known_orgs:
+            return []
+        others = [one for one in rollbacks.under_way(tx) if one.org not in self._known_orgs]
+        return [one for one in others if is_overdue(one, self._tools, self._tools.clock(tx))]
 
     @contextmanager
     def _apart(self, **about: object) -> Iterator[None]:

@@ -1,12 +1,14 @@
-"""A throw-away PostgreSQL for tests: a cluster in a temporary folder, reached over a Unix socket, without fsync."""
+"""A throw-away PostgreSQL for tests: a cluster in a temporary folder, without fsync."""
 
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -14,6 +16,7 @@ import psycopg
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ("initdb", "pg_ctl", "postgres")
 USER = "rollback"
+_PORT = 5432  # without TCP no more than a part of the socket's name
 
 
 def find_binaries() -> Path | None:
@@ -29,19 +32,56 @@ def _version(folder: Path) -> int:
     return int(folder.parent.name) if folder.parent.name.isdigit() else 0
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that is up; `url` is the SQLAlchemy URL of its database `postgres`, over a Unix socket."""
+
+    folder: Path
+    port: int
+    pg_ctl: Path
+    as_user: dict[str, object]
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://{USER}@/postgres?host={self.folder}&port={self.port}"
+
+    @property
+    def tcp_url(self) -> str:
+        return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/postgres?sslmode=disable"
+
+    def restart(self) -> None:
+        """Every connection is lost, as when a distribution updates the server; up again on return."""
+        _run(self.as_user, self.pg_ctl, "-D", self.folder / "data", "-w", "-m", "fast", "restart")
+
+    def processes(self) -> list[int]:
+        """The server's processes, the first one first."""
+        parent = int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return [parent, *map(int, children)]
+
+
 @contextmanager
 def running(binaries: Path) -> Iterator[str]:
-    """A server that is up; gives the SQLAlchemy URL of its database `postgres`."""
+    """The URL of a server, for whoever needs no more than its databases."""
+    with serving(binaries) as server:
+        yield server.url
+
+
+@contextmanager
+def serving(binaries: Path, *, tcp: bool = False) -> Iterator[Server]:
+    """A server that is up, on a Unix socket, and with `tcp` on a free port of 127.0.0.1 too."""
     # Short, because the path of a Unix socket has at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     as_user = _unprivileged(folder)
     try:
         binaries = _within_reach(binaries, as_user, folder)
         _run(as_user, binaries / "initdb", "-D", folder / "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off -c jit=off -c max_connections=50"
+        port = _free_port() if tcp else _PORT
+        addresses = "127.0.0.1" if tcp else "''"
+        options = f"-k {folder} -p {port} -c listen_addresses={addresses} -c fsync=off -c jit=off -c max_connections=50"
         _run(as_user, binaries / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start")
         try:
-            yield f"postgresql+psycopg://{USER}@/postgres?host={folder}"
+            yield Server(folder, port, binaries / "pg_ctl", as_user)
         finally:
             _run(as_user, binaries / "pg_ctl", "-D", folder / "data", "-w", "-m", "immediate", "stop")
     finally:
@@ -57,6 +97,12 @@ def fresh_database(server_url: str, name: str) -> Iterator[str]:
             yield server_url.replace("/postgres?", f"/{name}?")
         finally:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _unprivileged(folder: Path) -> dict[str, object]:

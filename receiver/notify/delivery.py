@@ -94,9 +94,8 @@ class Deliverer:
         return count
 
     def _claim(self, sink: Webhook) -> Message | None:
-        with self._store.begin() as tx:
-            claim_s = CLAIM_TIMEOUTS * self._timing.call_timeout_s
-            return outbox.claim(tx, sink.name, now=self._clock(tx), claim_s=claim_s)
+        claim_s = CLAIM_TIMEOUTS * self._timing.call_timeout_s
+        return self._store.transact(lambda tx: outbox.claim(tx, sink.name, now=self._clock(tx), claim_s=claim_s))
 
     def _deliver(self, sink: Webhook, message: Message) -> bool:
         try:
@@ -106,8 +105,7 @@ class Deliverer:
             return False
         # Counted before it is recorded: if the database fails now, the sink gets the event again, and had it before.
         self._metrics.sent(sink.name, Sending.DELIVERED)
-        with self._store.begin() as tx:
-            outbox.delivered(tx, message, now=self._clock(tx))
+        self._store.transact(lambda tx: outbox.delivered(tx, message, now=self._clock(tx)))
         event(log, logging.INFO, "notification_delivered", sink=sink.name, event_id=message.event_id)
         return True
 
@@ -125,8 +123,8 @@ class Deliverer:
             error=problem,
             cure="check the webhook's url and token in receiver.yml",
         )
-        with self._store.begin() as tx:
-            outbox.failed(tx, message, str(problem), retry_at=self._clock(tx) + pause_s)
+        error = str(problem)
+        self._store.transact(lambda tx: outbox.failed(tx, message, error, retry_at=self._clock(tx) + pause_s))
 
     def _pause_s(self, tries_before: int) -> float:
         doubled_s: float = self._timing.outbox_retry_s * 2 ** min(tries_before, _MAX_DOUBLINGS)

@@ -1,97 +1,192 @@
-"""The database: connections, transactions, its clock, and the state of its schema."""
+"""The database: connections, transactions, and its clock.
+
+StoreUnavailable      nothing was kept; the same may succeed later
+└── OutcomeUnknown    the answer to a commit was lost: only reading can tell what was kept
+"""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import alembic.command
-import alembic.config
-import alembic.runtime.migration
-import alembic.script
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry
+
+from receiver.store import migration, postgresql, sqlite
+from receiver.store.patience import Patience
+from receiver.store.postgresql import MIGRATING, Timeouts
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Transaction = sa.Connection
 """An open transaction; the functions of this package take one, nobody else looks inside."""
 
-_SQLITE_BUSY_TIMEOUT_S = 10.0
 _AFTER_COMMIT = "after_commit"
 _AT_END = "at_end"
 _ACTOR = "actor"
-_MIGRATION_LOCK = 4_201_964_001  # any number; PostgreSQL's advisory lock that two starting receivers contend for
 
 
 class StoreUnavailable(Exception):
     """The database cannot be read or written now; nothing of the transaction was kept."""
 
 
-class SchemaMismatch(Exception):
-    """The database was migrated by another release than this one."""
+class OutcomeUnknown(StoreUnavailable):
+    """The database did not answer to a commit and cannot be asked now: the transaction was kept as a whole, or not.
+
+    To do the same again is safe. An alert is known by `uq_alerts_fingerprint_starts_at`, a try by `uq_rollbacks_try`,
+    an event by `uq_outbox_sink_subject`, a quarantine by `uq_quarantines_rollback`; a pause and a hold replace their
+    like; each step of a rollback begins by reading where it stands, and a permit that was given for nothing is waited
+    out. Only a window may be there twice.
+    """
+
+
+class _Passing(StoreUnavailable):
+    """Nothing was kept, and the same may succeed soon."""
+
+
+@dataclass(slots=True)
+class _Try:
+    """One try of a transaction; with a `number` nothing but its commit is left to do, and that matters."""
+
+    calls: list[Callable[[], None]] = field(default_factory=list)
+    work: dict["_Work", list[Any]] = field(default_factory=dict)
+    number: str | None = None  # by which PostgreSQL knows it, if it has written anything
 
 
 class Store:
-    """One database. `begin()` gives a transaction that is durable once the block is left."""
+    """One database. Safe to be shared by threads."""
 
-    def __init__(self, url: str, *, actor: str = "bridge", read_only: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        actor: str = "bridge",
+        read_only: bool = False,
+        timeouts: Timeouts | None = None,
+        patience: Patience | None = None,
+    ) -> None:
         """`actor` is what the audit calls whoever uses this store, where nobody else is named.
 
         One that is read only changes nothing, not even the database's schema. Each of its transactions sees one
-        moment, and keeps no writer waiting.
+        moment, and keeps no writer waiting. `timeouts` are PostgreSQL's.
         """
-        self._engine = _read_only_engine(url) if read_only else _engine(url)
+        self._url = url
+        self._is_postgresql = sa.make_url(url).get_backend_name() == "postgresql"
         self._actor = actor
+        self._read_only = read_only
+        self._engine = self._open(timeouts or Timeouts())
+        self._patience = patience or Patience()
+
+    def transact(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Give what `work` gives, with its transaction durable. Raises StoreUnavailable, or what `work` raises.
+
+        After a deadlock, a conflict or a lost connection `work` is called again, in a new transaction that sees nothing
+        of the earlier one: what it changes besides the database, it changes by `after_commit`. It has its effect once
+        all the same: where the answer to the commit is lost, the database is asked what became of the transaction, and
+        if it cannot be asked, that is an OutcomeUnknown.
+        """
+        done, result = self._patience.repeat(lambda: self._try(work, *args, **kwargs), _Passing)
+        for call in done.calls:
+            call()
+        return result
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
-        """A transaction for reading and writing; raises StoreUnavailable, and then nothing was kept.
+        """A transaction that is tried once: for reading, and where the next round does the same again.
 
-        On SQLite the write lock is taken at once: a read that later becomes a
-        write fails there with "database is locked", whatever the timeout.
+        It is durable when the block is left. Raises StoreUnavailable; nothing was kept then, unless it is an
+        OutcomeUnknown.
         """
-        calls: list[Callable[[], None]] = []
-        work: dict[_Work, list[Any]] = {}
-        try:
-            with self._engine.begin() as connection:
-                connection.info.update({_AFTER_COMMIT: calls, _AT_END: work, _ACTOR: self._actor})
-                yield connection
-                for do, items in work.items():
-                    do(connection, items)
-        except SQLAlchemyError as problem:
-            raise StoreUnavailable(_sentence(problem)) from problem
-        for call in calls:
+        this = _Try()
+        with self._transaction(this) as tx:
+            yield tx
+        for call in this.calls:
             call()
 
     def migrate(self) -> None:
         """Bring the schema to this release's revision; safe when several receivers start at once.
 
-        Raises StoreUnavailable, or SchemaMismatch for a database of a newer release.
+        Raises StoreUnavailable, or SchemaMismatch if this release must not work with the database.
         """
-        try:
-            with self._engine.begin() as connection:
-                if connection.dialect.name == "postgresql":
-                    connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-                _upgrade(connection)
-        except SQLAlchemyError as problem:
-            raise StoreUnavailable(_sentence(problem)) from problem
+        with self._apart() as connection:
+            migration.upgrade(connection)
 
-    def check_schema(self) -> None:
-        """Raises SchemaMismatch unless the schema is this release's, or StoreUnavailable. Nothing is migrated."""
-        with self.begin() as tx:
-            current = _revisions(tx)
-        if current != set(_scripts().get_heads()):
-            raise SchemaMismatch(
-                f"the database is at schema revision {', '.join(sorted(current)) or 'none'}, which is not this "
-                "release's: use the release that serves it, or have `rollback-receiver serve` of this one migrate it"
-            )
+    def check_schema(self) -> str:
+        """Say in a sentence at which revision the schema is; nothing is changed.
+
+        Raises StoreUnavailable, or SchemaMismatch if this release cannot work with the database as it is.
+        """
+        if not self._is_postgresql and sqlite.is_missing(self._url):
+            raise StoreUnavailable("there is no such file; `rollback-receiver db migrate` makes it")
+        with self._apart() as connection:
+            return migration.check(connection)
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def _try(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> tuple[_Try, T]:
+        this = _Try()
+        try:
+            with self._transaction(this) as tx:
+                result = work(tx, *args, **kwargs)
+        except OutcomeUnknown:
+            if not self._was_kept(this):
+                raise _Passing("the connection was lost at the commit") from None
+        return this, result
+
+    @contextmanager
+    def _transaction(self, this: _Try) -> Iterator[Transaction]:
+        try:
+            with self._engine.begin() as connection:
+                connection.info.update({_AFTER_COMMIT: this.calls, _AT_END: this.work, _ACTOR: self._actor})
+                yield connection
+                for do, items in this.work.items():
+                    do(connection, items)
+                if self._is_postgresql:
+                    this.number = postgresql.number_of(connection)
+        except SQLAlchemyError as problem:
+            raise self._kind(problem, this)(_sentence(problem)) from problem
+
+    def _kind(self, problem: SQLAlchemyError, this: _Try) -> type[StoreUnavailable]:
+        if not self._is_postgresql:
+            return StoreUnavailable
+        if this.number is not None and postgresql.is_lost(problem):
+            return OutcomeUnknown
+        return _Passing if postgresql.may_pass(problem) else StoreUnavailable
+
+    def _was_kept(self, this: _Try) -> bool:
+        """What became of a transaction whose commit was not answered; raises OutcomeUnknown if nobody can tell."""
+
+        def ask() -> bool:
+            try:
+                with self._engine.begin() as connection:
+                    kept = postgresql.was_kept(connection, this.number or "")
+            except SQLAlchemyError as problem:
+                raise OutcomeUnknown(f"no answer to the commit, and then {_sentence(problem)}") from problem
+            if kept is None:
+                raise OutcomeUnknown("no answer to the commit, and the database does not know what became of it")
+            return kept
+
+        return self._patience.repeat(ask, OutcomeUnknown)
+
+    @contextmanager
+    def _apart(self) -> Iterator[sa.Connection]:
+        """A connection with the time that a migration takes."""
+        engine = self._open(MIGRATING)
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as problem:
+            raise StoreUnavailable(_sentence(problem)) from problem
+        finally:
+            engine.dispose()
+
+    def _open(self, timeouts: Timeouts) -> sa.Engine:
+        if self._is_postgresql:
+            return postgresql.engine(self._url, timeouts, read_only=self._read_only)
+        return sqlite.read_only_engine(self._url) if self._read_only else sqlite.engine(self._url)
 
 
 _Work = Callable[[Transaction, list[Any]], None]
@@ -101,7 +196,7 @@ def at_end(tx: Transaction, work: _Work, item: object) -> None:
     """Have `work` called once with every `item` given for it, as the last thing before the commit.
 
     It may lock what everybody needs: nothing of the transaction waits for anybody after it. It is not called if the
-    transaction is rolled back. Only of `Store.begin`'s own.
+    transaction is rolled back. Only of a Store's own.
     """
     tx.info[_AT_END].setdefault(work, []).append(item)
 
@@ -112,7 +207,7 @@ def actor(tx: Transaction) -> str:
 
 
 def after_commit(tx: Transaction, call: Callable[[], None]) -> None:
-    """Have `call` made once the transaction is durable; never, if it is rolled back. Only of `Store.begin`'s own."""
+    """Have `call` made once the transaction is durable; never, if it is rolled back. Only of a Store's own."""
     tx.info[_AFTER_COMMIT].append(call)
 
 
@@ -124,80 +219,6 @@ def clock(tx: Transaction) -> float:
     if tx.dialect.name == "postgresql":
         return float(tx.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())")))
     return time.time()
-
-
-def _engine(url: str) -> sa.Engine:
-    if sa.make_url(url).get_backend_name() == "sqlite":
-        engine = sa.create_engine(url, connect_args={"timeout": _SQLITE_BUSY_TIMEOUT_S})
-        event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_immediately)
-        return engine
-    # Read committed is what the conditional updates are written for; a dead connection is found before it is used.
-    return sa.create_engine(
-        url,
-        isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
-        connect_args={"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3},
-    )
-
-
-def _read_only_engine(url: str) -> sa.Engine:
-    parts = sa.make_url(url)
-    if parts.get_backend_name() == "sqlite":
-        name = parts.database or ""
-        file = name if name.startswith("file:") else f"file:{quote(name)}"
-        asked = parts.set(database=file).update_query_dict({"mode": "ro", "uri": "true"})
-        engine = sa.create_engine(asked, connect_args={"timeout": _SQLITE_BUSY_TIMEOUT_S})
-        event.listen(engine, "connect", _leave_transactions_to_us)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-        return engine
-    engine = sa.create_engine(url, isolation_level="REPEATABLE READ", connect_args={"connect_timeout": 5})
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("SET TRANSACTION READ ONLY"))
-    return engine
-
-
-def _leave_transactions_to_us(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # pysqlite must not begin by itself
-
-
-def _set_up_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-    _leave_transactions_to_us(connection, entry)
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")  # 202 means durable, also when the power fails
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _begin_immediately(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _upgrade(connection: sa.Connection) -> None:
-    current = _revisions(connection)
-    if not current <= {script.revision for script in _scripts().walk_revisions()}:
-        raise SchemaMismatch(
-            f"the database is at schema revision {', '.join(sorted(current))}, which this release does not know: "
-            "start the release that migrated it, or a newer one"
-        )
-    config = _migrations()
-    config.attributes["connection"] = connection
-    alembic.command.upgrade(config, "head")
-
-
-def _migrations() -> alembic.config.Config:
-    config = alembic.config.Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
-
-
-def _scripts() -> alembic.script.ScriptDirectory:
-    return alembic.script.ScriptDirectory.from_config(_migrations())
-
-
-def _revisions(connection: sa.Connection) -> set[str]:
-    """What the database was migrated to; empty if it never was."""
-    return set(alembic.runtime.migration.MigrationContext.configure(connection).get_current_heads())
 
 
 def _sentence(problem: SQLAlchemyError) -> str:

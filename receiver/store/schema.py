@@ -253,3 +253,9 @@ audit_heads = Table(  # one row: the newest of the audit
     Column("number", _row_id, nullable=False),
     Column("hash", Text, nullable=False),
 )
+
+compatibility = Table(
+    "compatibility",
+    metadata,
+    Column("oldest_revision", Text, primary_key=True),  # one row; see `migration`
+)

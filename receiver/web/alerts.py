@@ -17,7 +17,8 @@ from receiver.config import Role
 from receiver.metrics import Outcome, ReceiverMetrics
 from receiver.payload import Delivery, PayloadError, parse
 from receiver.store import alerts, watchdog
-from receiver.store.database import Store, clock
+from receiver.store.alerts import Recorded
+from receiver.store.database import Store, Transaction, clock
 from receiver.web.auth import Tokens
 from receiver.web.fields import NoParameters, each_key_once, query, raw_body
 from receiver.web.problems import Problem
@@ -44,13 +45,8 @@ def blueprint(store: Store, tokens: Tokens, metrics: ReceiverMetrics) -> Bluepri
     def deliver() -> ResponseReturnValue:
         query(NoParameters)
         delivery = _delivery(raw_body())
-        watchdogs = [alert for alert in delivery.alerts if alert.is_watchdog]
-        with store.begin() as tx:
-            now = clock(tx)
-            recorded = alerts.record(tx, [alert for alert in delivery.alerts if not alert.is_watchdog], now)
-            if any(alert.firing for alert in watchdogs):
-                watchdog.arrived(tx, now=now)
-        metrics.received(Outcome.WATCHDOG, len(watchdogs))
+        recorded = store.transact(_record, delivery)
+        metrics.received(Outcome.WATCHDOG, sum(alert.is_watchdog for alert in delivery.alerts))
         metrics.received(Outcome.STORED, recorded.stored)
         metrics.received(Outcome.DUPLICATE, recorded.duplicate)
         if delivery.truncated:
@@ -75,6 +71,14 @@ def blueprint(store: Store, tokens: Tokens, metrics: ReceiverMetrics) -> Bluepri
         return response
 
     return calls
+
+
+def _record(tx: Transaction, delivery: Delivery) -> Recorded:
+    now = clock(tx)
+    recorded = alerts.record(tx, [alert for alert in delivery.alerts if not alert.is_watchdog], now)
+    if any(alert.is_watchdog and alert.firing for alert in delivery.alerts):
+        watchdog.arrived(tx, now=now)
+    return recorded
 
 
 def _delivery(data: bytes) -> Delivery:

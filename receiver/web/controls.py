@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints
 from receiver.config import Role
 from receiver.store import controls
 from receiver.store.controls import EVERY_ORG, Pause, Window
-from receiver.store.database import Store, clock
+from receiver.store.database import Store, Transaction, clock
 from receiver.web.auth import Tokens, caller
 from receiver.web.fields import Moment, Name, NoParameters, Strict, Words, body, query, rfc3339, rfc3339_or_none
 from receiver.web.problems import Fault, bad_request, not_found
@@ -86,8 +86,8 @@ def _add_pause(calls: Blueprint, store: Store, orgs: frozenset[str], reading: Gu
         query(NoParameters)
         order = body(PauseOrder)
         check_org(order.org, orgs | {EVERY_ORG}, {"pointer": "#/org"})
-        with store.begin() as tx:
-            made = controls.pause(tx, order.org, by=caller().name, reason=order.reason, now=clock(tx))
+        by = caller().name
+        made = store.transact(lambda tx: controls.pause(tx, order.org, by=by, reason=order.reason, now=clock(tx)))
         return _pause(made)
 
     @calls.delete("/pause")
@@ -95,10 +95,12 @@ def _add_pause(calls: Blueprint, store: Store, orgs: frozenset[str], reading: Gu
     def resume() -> ResponseReturnValue:
         org = query(PauseQuery).org
         check_org(org, orgs | {EVERY_ORG}, {"parameter": "org"})
-        with store.begin() as tx:
-            ended = controls.resume(tx, org, by=caller().name, now=clock(tx))
-            left = [found.org for found in controls.list_pauses(tx)]
+        by = caller().name
+        ended, pauses = store.transact(
+            lambda tx: (controls.resume(tx, org, by=by, now=clock(tx)), controls.list_pauses(tx))
+        )
         if not ended:
+            left = [found.org for found in pauses]
             raise not_found(f"{org} is not paused; paused: {', '.join(left) or 'none'}")
         return "", HTTPStatus.NO_CONTENT
 
@@ -119,33 +121,38 @@ def _add_maintenance(calls: Blueprint, store: Store, orgs: frozenset[str], readi
         query(NoParameters)
         order = body(WindowOrder)
         check_org(order.org, orgs, {"pointer": "#/org"})
-        with store.begin() as tx:
-            now = clock(tx)
-            starts_at = now if order.starts_at is None else order.starts_at
-            _check_times(starts_at, order.ends_at, now)
-            made = controls.open_window(
-                tx,
-                org=order.org,
-                flow_ids=tuple(dict.fromkeys(order.flow_ids or ())),
-                kind=order.kind.value,
-                starts_at=starts_at,
-                ends_at=order.ends_at,
-                reason=order.reason,
-                owner=order.owner,
-                created_by=caller().name,
-                now=now,
-            )
-        return _window(made, now), HTTPStatus.CREATED
+        made = store.transact(_open_window, order, by=caller().name)
+        return _window(made, made.created_at), HTTPStatus.CREATED
 
     @calls.delete("/maintenance/<window_id>")
     @writing
     def close_window(window_id: str) -> ResponseReturnValue:
         query(NoParameters)
-        with store.begin() as tx:
-            closed = "\x00" not in window_id and controls.close_window(tx, window_id, by=caller().name, now=clock(tx))
+        by = caller().name
+        closed = "\x00" not in window_id and store.transact(
+            lambda tx: controls.close_window(tx, window_id, by=by, now=clock(tx))
+        )
         if not closed:
             raise not_found("there is no such window, or it is over already")
         return "", HTTPStatus.NO_CONTENT
+
+
+def _open_window(tx: Transaction, order: WindowOrder, *, by: str) -> Window:
+    now = clock(tx)
+    starts_at = now if order.starts_at is None else order.starts_at
+    _check_times(starts_at, order.ends_at, now)
+    return controls.open_window(
+        tx,
+        org=order.org,
+        flow_ids=tuple(dict.fromkeys(order.flow_ids or ())),
+        kind=order.kind.value,
+        starts_at=starts_at,
+        ends_at=order.ends_at,
+        reason=order.reason,
+        owner=order.owner,
+        created_by=by,
+        now=now,
+    )
 
 
 def check_org(org: str, known: Collection[str], where: Fault) -> None:

@@ -79,8 +79,8 @@ def _add_holds(calls: Blueprint, store: Store, orgs: frozenset[str], reading: Gu
         order = body(HoldOrder)
         check_org(order.org, orgs, {"pointer": "#/org"})
         by = caller().name
-        with store.begin() as tx:
-            made = controls.hold(
+        made = store.transact(
+            lambda tx: controls.hold(
                 tx,
                 order.org,
                 order.flow_ids or [EVERY_FLOW],
@@ -89,6 +89,7 @@ def _add_holds(calls: Blueprint, store: Store, orgs: frozenset[str], reading: Gu
                 by=by,
                 now=clock(tx),
             )
+        )
         return {"holds": [_hold(hold) for hold in made]}
 
     @calls.delete("/holds")
@@ -96,12 +97,15 @@ def _add_holds(calls: Blueprint, store: Store, orgs: frozenset[str], reading: Gu
     def release() -> ResponseReturnValue:
         asked = query(ReleaseQuery)
         check_org(asked.org, orgs, {"parameter": "org"})
-        with store.begin() as tx:
-            released = controls.release(
-                tx, asked.org, asked.flow_id, owner=asked.owner, by=caller().name, now=clock(tx)
+        by = caller().name
+        released, holds = store.transact(
+            lambda tx: (
+                controls.release(tx, asked.org, asked.flow_id, owner=asked.owner, by=by, now=clock(tx)),
+                controls.list_holds(tx, asked.org),
             )
-            left = [f"{hold.flow_id} ({hold.owner})" for hold in controls.list_holds(tx, asked.org)]
+        )
         if not released:
+            left = [f"{hold.flow_id} ({hold.owner})" for hold in holds]
             raise not_found(f"there is no such hold; held in {asked.org}: {', '.join(left) or 'nothing'}")
         return "", HTTPStatus.NO_CONTENT
 
@@ -121,11 +125,11 @@ def _add_quarantines(calls: Blueprint, store: Store, reading: Guard, writing: Gu
     @writing
     def lift(quarantine_id: str) -> ResponseReturnValue:
         query(NoParameters)
-        with store.begin() as tx:
-            # PostgreSQL would take a NUL for a fault of the statement.
-            lifted = "\x00" not in quarantine_id and quarantines.lift(
-                tx, quarantine_id, by=caller().name, now=clock(tx)
-            )
+        by = caller().name
+        # PostgreSQL would take a NUL for a fault of the statement.
+        lifted = "\x00" not in quarantine_id and store.transact(
+            lambda tx: quarantines.lift(tx, quarantine_id, by=by, now=clock(tx))
+        )
         if not lifted:
             raise not_found("there is no such quarantine, or it is lifted already")
         return "", HTTPStatus.NO_CONTENT

@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from genesys.log import event
-from receiver.store.database import StoreUnavailable
+from receiver.store.database import OutcomeUnknown, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,8 @@ def install(app: Flask, max_body_bytes: int) -> None:
 
     def no_store(problem: StoreUnavailable) -> Response:
         event(log, logging.WARNING, "database_unavailable", path=request.path, error=problem, cure=BRING_BACK)
-        detail = "the database cannot be used now, nothing was changed; the receiver's log says why"
+        kept = "look whether it was done" if isinstance(problem, OutcomeUnknown) else "nothing was changed"
+        detail = f"the database cannot be used now, {kept}; the receiver's log says why"
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail).response()
 
     def unexpected(_: Exception) -> Response:

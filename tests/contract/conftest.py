@@ -5,25 +5,53 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from receiver.store.database import Store
 from tests import postgresql_server
+from tests.postgresql_server import Server
 
 _numbers = count()
 
 
 @pytest.fixture(scope="session")
-def postgresql_url() -> Iterator[str]:
-    """A PostgreSQL server of this test run; missing, it fails in CI and skips at a desk."""
+def postgresql_binaries() -> Path:
+    """PostgreSQL's programs; missing, it fails in CI and skips at a desk."""
     binaries = postgresql_server.find_binaries()
     if binaries is None:
         reason = "PostgreSQL's initdb, pg_ctl and postgres are neither in PATH, /usr/lib/postgresql nor .tools"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    with postgresql_server.running(binaries) as url:
+    return binaries
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(postgresql_binaries: Path) -> Iterator[str]:
+    """A PostgreSQL server of this test run."""
+    with postgresql_server.running(postgresql_binaries) as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def tcp_server(postgresql_binaries: Path) -> Iterator[Server]:
+    """A PostgreSQL server that a module may restart, stop and cut off."""
+    with postgresql_server.serving(postgresql_binaries, tcp=True) as up:
+        yield up
+
+
+@pytest.fixture
+def tcp_url(tcp_server: Server) -> str:
+    """A new database of it at this release's schema, over TCP; it ends with the server."""
+    name = f"test{next(_numbers)}"
+    with psycopg.connect(tcp_server.tcp_url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    url = tcp_server.tcp_url.replace("/postgres?", f"/{name}?")
+    made = Store(url)
+    made.migrate()
+    made.close()
+    return url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

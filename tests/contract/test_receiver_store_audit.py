@@ -15,7 +15,8 @@ from receiver.notify.events import Telling, put_end, put_path_silent
 from receiver.policy import Verdict
 from receiver.store import audit, controls, database, decisions, leases, quarantines, rollbacks
 from receiver.store.audit import Kind
-from receiver.store.database import SchemaMismatch, Store, StoreUnavailable, Transaction
+from receiver.store.database import Store, StoreUnavailable, Transaction
+from receiver.store.migration import SchemaMismatch
 from receiver.store.rollbacks import State
 from receiver.store.schema import outbox
 from tests.receiver_world import put_alert, put_decision, put_rollback
@@ -453,7 +454,7 @@ def test_a_database_of_an_older_release_is_told_apart_from_a_broken_audit(databa
     store = Store(database_url)
     with store.begin() as tx:
         migrate(tx, "0003")
-    with pytest.raises(SchemaMismatch, match=r"revision 0003, which is not this release's: use the release"):
+    with pytest.raises(SchemaMismatch, match=r"the database is at revision 0003, .*: run `rollback-receiver db migrate`"):
         store.check_schema()
     store.migrate()
     store.check_schema()

@@ -1,6 +1,7 @@
 """The tools that read the code are content, and each part keeps to its own side of the house."""
 
 import ast
+import re
 import subprocess
 import sys
 import sysconfig
@@ -18,12 +19,13 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
 # Who may import what; everybody else asks them.
 DOORS = {
     "httpx": ("genesys/http.py", "receiver/outbound.py"),
-    "tenacity": ("genesys/http.py",),
+    "tenacity": ("genesys/http.py", "receiver/store/patience.py"),
     "gunicorn": ("receiver/cli.py",),
     "flask": ("receiver/web/", "receiver/process.py", "simulator/"),
     "prometheus_client": ("exporter/", "receiver/metrics.py", "receiver/shared_state.py"),
     "sqlalchemy": ("receiver/store/",),
     "alembic": ("receiver/store/",),
+    "psycopg": ("receiver/store/impatient.py",),
 }
 # To tell at start that `database_url` is not a URL, without opening it.
 EXCEPTIONS = {("receiver/config.py", "sqlalchemy.make_url"), ("receiver/config.py", "sqlalchemy.exc.ArgumentError")}
@@ -78,7 +80,9 @@ def test_the_exceptions_are_still_needed() -> None:
 
 def test_the_programs_import_what_the_project_requires_and_nothing_else() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    required = {line.split(">=")[0] for line in project["dependencies"]}
+    extras = project["optional-dependencies"].values()
+    lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    required = {re.split(r"[>\[]", line)[0] for line in lines}
     distributions = packages_distributions()
     used = set()
     for _, module in sources():

@@ -181,6 +181,19 @@ def test_the_newest_real_rollback_of_a_flow_gives_its_state_and_time(metrics: Re
     }
 
 
+def test_the_age_of_a_flows_oldest_rollback_under_way_shows_and_none_of_one_that_has_ended(
+    metrics: ReceiverMetrics, store: Store
+) -> None:
+    now = time.time()
+    with store.begin() as tx:
+        alert = put_alert(tx, now=now)
+        put_rollback(tx, alert, "oldest", now=now - 900, state=State.VERIFYING)
+        put_rollback(tx, alert, "newer", now=now - 300, state=State.PLANNED, try_number=2)
+        put_rollback(tx, put_alert(tx, flow_id="flow-2", now=now), "ended", now=now - 60, state=State.FAILED)
+        put_rollback(tx, put_alert(tx, org="gone", now=now), "gone", now=now - 60)
+    assert named(samples(metrics), "attempt_age_seconds") == {("retail", "flow-1"): pytest.approx(900, abs=30)}
+
+
 @pytest.mark.parametrize(
     ("scope", "locked"),
     [
