@@ -91,16 +91,16 @@ class SimulatedScene:
             if name == "paused" and active:
                 controls.pause(tx, "retail", by="ann", reason="storm", now=now)
             elif name == "paused":
-                controls.resume(tx, "retail")
+                controls.resume(tx, "retail", by="ann", now=now)
             elif name == "held" and active:
                 controls.hold(tx, "retail", [FLOW_ID], owner="ann", reason="x", by="ann", now=now)
             elif name == "held":
-                controls.release(tx, "retail", FLOW_ID)
+                controls.release(tx, "retail", FLOW_ID, by="ann", now=now)
             elif active:
                 self._open_window(tx, now)
             else:
                 for window in controls.active_windows(tx, now=now, org="retail"):
-                    controls.close_window(tx, window.id, now=now)
+                    controls.close_window(tx, window.id, by="ann", now=now)
 
     def _open_window(self, tx: Any, now: float) -> None:
         controls.open_window(
