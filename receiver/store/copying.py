@@ -3,10 +3,11 @@
 import sqlalchemy as sa
 
 from receiver.store.database import Store
-from receiver.store.schema import audit, audit_heads, metadata, outbox
+from receiver.store.schema import audit, audit_heads, compatibility, metadata, outbox
 
-# Nothing is decided by what was told or audited, and the audit may be larger than everything else.
-LEFT_OUT = frozenset({audit.name, audit_heads.name, outbox.name})
+# Nothing is decided by what was told or audited, and the audit may be larger than everything else. A new database says
+# itself for which releases it is.
+LEFT_OUT = frozenset({audit.name, audit_heads.name, compatibility.name, outbox.name})
 _BATCH = 1000  # rows in memory
 
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from receiver.store import migration, postgresql, sqlite
+from receiver.store.migration import SchemaMismatch
 from receiver.store.patience import Patience
 from receiver.store.postgresql import MIGRATING, Timeouts
 
@@ -116,10 +117,11 @@ class Store:
     def check_schema(self) -> str:
         """Say in a sentence at which revision the schema is; nothing is changed.
 
-        Raises StoreUnavailable, or SchemaMismatch if this release cannot work with the database as it is.
+        Raises StoreUnavailable, or SchemaMismatch if this release cannot work with the database as it is, or there is
+        none.
         """
         if not self._is_postgresql and sqlite.is_missing(self._url):
-            raise StoreUnavailable("there is no such file; `rollback-receiver db migrate` makes it")
+            raise SchemaMismatch("there is no such file; `rollback-receiver db migrate` makes it")
         with self._apart() as connection:
             return migration.check(connection)
 

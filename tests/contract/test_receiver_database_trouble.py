@@ -138,6 +138,7 @@ def test_without_the_driver_of_postgresql_the_configuration_is_refused_with_what
 def test_a_database_of_a_newer_release_ends_the_start_with_what_to_do(tmp_path: Path) -> None:
     with door(tmp_path), closing(sqlite3.connect(tmp_path / "rollback.db")) as database, database:
         database.execute("UPDATE alembic_version SET version_num = 'from-the-future'")
+        database.execute("UPDATE compatibility SET oldest_revision = 'from-the-future'")
     done = start(tmp_path, f"sqlite:///{tmp_path / 'rollback.db'}")
     assert done.returncode == 1
     assert re.fullmatch(r"receiver\.yml: database_url: .*from-the-future.*: start the release .*\n", done.stderr)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import alembic.command
@@ -237,7 +238,7 @@ def test_the_first_row_of_an_old_database_says_how_much_was_recorded_before(data
 
 def migrate(tx: Transaction, revision: str) -> None:
     config = alembic.config.Config()
-    config.set_main_option("script_location", str(database.Path(database.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
     config.attributes["connection"] = tx
     alembic.command.upgrade(config, revision)
 
@@ -454,7 +455,7 @@ def test_a_database_of_an_older_release_is_told_apart_from_a_broken_audit(databa
     store = Store(database_url)
     with store.begin() as tx:
         migrate(tx, "0003")
-    with pytest.raises(SchemaMismatch, match=r"the database is at revision 0003, .*: run `rollback-receiver db migrate`"):
+    with pytest.raises(SchemaMismatch, match=r"at revision 0003, .*: run `rollback-receiver db migrate`"):
         store.check_schema()
     store.migrate()
     store.check_schema()

@@ -81,9 +81,9 @@ class MortalStore(Store):
         self._steps = steps
 
     @contextmanager
-    def begin(self) -> Iterator[Transaction]:
+    def _transaction(self, this: Any) -> Iterator[Transaction]:
         writes: list[str] = []
-        with super().begin() as tx:
+        with super()._transaction(this) as tx:
             with _writes_of(tx, writes):
                 yield tx
             if writes:

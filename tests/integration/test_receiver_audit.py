@@ -112,7 +112,10 @@ def test_export_begins_where_it_is_told_to(store: Store, tmp_path: Path) -> None
 def test_a_database_that_cannot_be_read_ends_it_with_1(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     settings_of(tmp_path)
     done = run(tmp_path, *arguments)
-    assert (done.exit_code, done.stderr) == (1, "database_url: OperationalError: unable to open database file\n")
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "database_url: there is no such file; `rollback-receiver db migrate` makes it\n",
+    )
     assert not (tmp_path / "rollback.db").exists()
 
 

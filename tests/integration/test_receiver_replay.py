@@ -166,5 +166,8 @@ def test_files_that_are_no_recordings_end_it_with_2(store: Store, tmp_path: Path
 def test_a_database_that_is_not_there_ends_it_with_1_and_is_not_made(tmp_path: Path) -> None:
     settings_of(tmp_path)
     done = run(tmp_path, NOBODY, "--offline", recorded(tmp_path, payload()))
-    assert (done.returncode, done.stderr) == (1, "database_url: OperationalError: unable to open database file\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "database_url: there is no such file; `rollback-receiver db migrate` makes it\n",
+    )
     assert not (tmp_path / "rollback.db").exists()
