@@ -16,6 +16,7 @@ from receiver.alertmanager import Alertmanagers
 from receiver.applied import survey_with
 from receiver.config import ReceiverSettings
 from receiver.gather import Surroundings
+from receiver.ledger import Ledger
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.delivery import Deliverer
 from receiver.notify.events import Telling
@@ -41,6 +42,7 @@ class Process:
         self._metrics = ReceiverMetrics(self._store, settings, names)
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._clouds = {organization.name: open_organization(organization) for organization in organizations}
+        self._ledgers = {organization.name: self._ledger(organization) for organization in organizations}
         self._workers = [
             self._worker(organization, names, first=organization is organizations[0]) for organization in organizations
         ]
@@ -51,10 +53,15 @@ class Process:
             Thread(target=self._roster(org, cloud).run, args=(self._stop,), name=f"{org}-flows")
             for org, cloud in self._clouds.items()
         ]
+        self._threads += [
+            Thread(target=ledger.run, args=(self._stop,), name=f"{org}-ledger") for org, ledger in self._ledgers.items()
+        ]
         self._threads.append(Thread(target=self._deliverer.run, args=(self._stop,), name="outbox"))
         self.app: Flask = create_app(self._store, settings, names, self._metrics, self.problems)
 
     def start(self) -> None:
+        for ledger in self._ledgers.values():
+            ledger.recall()
         for thread in self._threads:
             thread.daemon = True
             thread.start()
@@ -94,6 +101,7 @@ class Process:
                 retry_s=timing.retry_s,
                 survey=survey_with(settings),
                 credentials=partial(self._metrics.credentials, organization.name),
+                note_versions=self._ledgers[organization.name].note_versions,
             ),
             alertmanagers=Alertmanagers(settings.alertmanagers, self._http, max_age_s=timing.alertmanager_max_age_s),
             around=Surroundings(settings, frozenset(names), alertmanager_configured=bool(settings.alertmanagers)),
@@ -103,6 +111,18 @@ class Process:
             call_timeout_s=organization.timeout_s,
         )
         return Worker(organization.name, tools, responsible_for_strangers=names if first else ())
+
+    def _ledger(self, organization: Organization) -> Ledger:
+        org = organization.name
+        credentials = partial(self._metrics.credentials, org)
+        return Ledger(
+            org,
+            self._store,
+            self._clouds[org],
+            organization.analytics,
+            self._settings.timing,
+            credentials=credentials,
+        )
 
     def _roster(self, org: str, cloud: GenesysCloud) -> Roster:
         credentials = partial(self._metrics.credentials, org)

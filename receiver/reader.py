@@ -102,12 +102,14 @@ class Reader:
         retry_s: float,
         survey: Survey,
         credentials: Callable[[bool], None],
+        note_versions: Callable[[str, Sequence[FlowVersion]], None] = lambda _flow_id, _versions: None,
     ) -> None:
-        """`credentials` is told whether Genesys Cloud accepts ours, whenever it says so."""
+        """`credentials` is told whether Genesys Cloud accepts ours, whenever it says so, `note_versions` of lists."""
         self._genesys = genesys
         self._analytics = analytics
         self._survey = survey
         self._credentials = credentials
+        self._note_versions = note_versions
         self._flows: _Memo[Flow] = _Memo(retry_s)
         self._versions: _Memo[list[FlowVersion]] = _Memo(retry_s)
         self._evidence: _Memo[Evidence] = _Memo(retry_s)
@@ -194,9 +196,13 @@ class Reader:
 
     def _read_versions(self, flow_id: str, now: float) -> Read[list[FlowVersion]]:
         keep_s = _VERSIONS_BUCKETS * self._analytics.bucket_s
-        return self._versions.get(
-            flow_id, lambda: self._ask(lambda: self._genesys.versions(flow_id)), now=now, keep_s=keep_s
-        )
+        return self._versions.get(flow_id, lambda: self._ask_versions(flow_id), now=now, keep_s=keep_s)
+
+    def _ask_versions(self, flow_id: str) -> Read[list[FlowVersion]]:
+        versions = self._ask(lambda: self._genesys.versions(flow_id))
+        if versions.value is not None:
+            self._note_versions(flow_id, versions.value)
+        return versions
 
     def _read_evidence(self, flow_id: str, now: float) -> Read[Evidence]:
         end = self._analytics.settled_end(now)
