@@ -6,6 +6,7 @@ from typing import Protocol
 
 from genesys.evidence import Evidence
 from genesys.flows import Flow, FlowVersion, Operation
+from genesys.stints import Stint
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,12 @@ class GenesysCloud(Protocol):
 
     def versions(self, flow_id: str) -> list[FlowVersion]:
         """All versions of a flow, over all pages."""
+
+    def stints(self) -> Mapping[str, Sequence[Stint]]:
+        """Which version of which flow this process has seen live when; none where Genesys Cloud can tell."""
+
+    def recall(self, stints: Mapping[str, Sequence[Stint]]) -> None:
+        """Count what was seen before a restart, or by others, as seen; replaces what was recalled before."""
 
     def publish(self, flow_id: str, version: str) -> Operation:
         """Ask Genesys Cloud to make `version` live: one POST, never repeated here.

@@ -13,8 +13,8 @@ the Platform API, and need more calls:
   rate limit stopped one. This does not scale: 50 flows take the usual 300 calls.
 - Figures know no versions: `genesys.stints` tells which one was live. A conversation
   counts for the version that is live when it is counted, not for the one it began on.
-  Versions without dates are known as far as this process has looked, and it has to
-  look often: a restart forgets them, and then none of them is a target.
+  Versions without dates are known as far as somebody has looked, and has to look
+  often: who keeps `stints` and gives them back to `recall` knows them after a restart.
 - There is no signal but errors, and the volume is conversation time in minutes.
 """
 
@@ -33,7 +33,7 @@ from genesys.flows import Flow, FlowVersion, Operation
 from genesys.history import OWN_PAST_BUCKETS
 from genesys.http import Request
 from genesys.measures import ORGANIZATION, READ_AGAIN_BUCKETS, Entity, Measures
-from genesys.stints import Stint, dated, seen, stretches
+from genesys.stints import MOST_STINTS, NO_VERSION, Stint, dated, merged, seen, stretches
 
 VERSIONS = "architect/flows/{id}/versions"
 DEPLOYMENT = "architect/deployments/{id}/versions/{id}"
@@ -93,6 +93,7 @@ class Guide:
         self._measures = Measures(session, api=self._api)
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
+        self._recalled: dict[str, tuple[Stint, ...]] = {}
 
     @property
     def rate_limit(self) -> RateLimit | None:
@@ -160,15 +161,34 @@ class Guide:
         return _flow(named, look)
 
     def versions(self, flow_id: str) -> list[FlowVersion]:
-        """All versions; one without dates gets those between which this process saw it live.
+        """All versions; one without dates gets those between which it was seen live, by this process or as recalled.
 
-        They are never further apart than the true ones, and are gone with the
-        process: a version that nobody has seen live has none.
+        They are never further apart than the true ones: a version that nobody has
+        seen live has none.
         """
         look = self._look(flow_id, self._session.deadline())
         with self._lock:
-            known = self._known.get(flow_id, _Known())
-        return [version if version == look.live else _as_seen(version, known.seen) for version in look.versions]
+            stints = (*self._recalled.get(flow_id, ()), *self._known.get(flow_id, _Known()).seen)
+        return [version if version == look.live else _as_seen(version, stints) for version in look.versions]
+
+    def stints(self) -> Mapping[str, Sequence[Stint]]:
+        with self._lock:
+            known = dict(self._known)
+        told = {
+            flow_id: tuple(stint for stint in one.seen if stint.version != NO_VERSION and stint.start < stint.end)
+            for flow_id, one in known.items()
+        }
+        return {flow_id: stints for flow_id, stints in told.items() if stints}
+
+    def recall(self, stints: Mapping[str, Sequence[Stint]]) -> None:
+        """Of named flows the newest. A look never continues what was recalled: nobody knows what lies between."""
+        newest = {
+            flow_id: tuple(sorted(told, key=lambda stint: stint.end)[-MOST_STINTS:])
+            for flow_id, told in stints.items()
+            if flow_id in self._flows
+        }
+        with self._lock:
+            self._recalled = newest
 
     def publish(self, flow_id: str, version: str) -> Operation:
         url = f"{self._api}/architect/deployments/{_part(flow_id)}/versions/{_part(version)}"
@@ -194,7 +214,9 @@ class Guide:
                 return ()
             with self._lock:
                 known = self._known.get(flow_id, known)
-        return (*known.seen, *known.dated)
+        with self._lock:
+            recalled = self._recalled.get(flow_id, ())
+        return (*recalled, *known.seen, *known.dated)
 
     def _look(self, flow_id: str, deadline: float) -> _Look:
         """Read the versions of a flow, and remember which one is live."""
@@ -269,9 +291,10 @@ def _version(answer: Answer) -> tuple[FlowVersion, str]:
 
 def _as_seen(version: FlowVersion, stints: Sequence[Stint]) -> FlowVersion:
     """A version that is not live, with the dates of its last stint if it has none of its own."""
-    stint = next((stint for stint in reversed(stints) if stint.version == version.id), None)
-    if stint is None or version.published_at is not None or version.published_until is not None:
+    own = merged([stint for stint in stints if stint.version == version.id])
+    if not own or version.published_at is not None or version.published_until is not None:
         return version
+    stint = max(own, key=lambda one: one.end)
     return replace(version, published_at=stint.start, published_until=stint.end)
 
 

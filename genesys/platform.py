@@ -15,6 +15,7 @@ from genesys.errors import Refused
 from genesys.evidence import Evidence, Outcomes
 from genesys.flows import Flow, FlowVersion, Operation
 from genesys.http import Request
+from genesys.stints import Stint
 
 FLOWS_PAGE_SIZE = 500  # used in production by others; the API documents no limit
 VERSIONS_PAGE_SIZE = 100
@@ -86,6 +87,12 @@ class Platform:
     def versions(self, flow_id: str) -> list[FlowVersion]:
         pages = self._pages(f"flows/{_part(flow_id)}/versions", "flows/{id}/versions", VERSIONS_PAGE_SIZE, {})
         return list({version.id: version for version in map(_flow_version, pages)}.values())
+
+    def stints(self) -> Mapping[str, Sequence[Stint]]:
+        return {}  # figures know their version, and versions have dates
+
+    def recall(self, stints: Mapping[str, Sequence[Stint]]) -> None:
+        """Nothing is asked of what was seen."""
 
     def publish(self, flow_id: str, version: str) -> Operation:
         endpoint = "flows/actions/publish"

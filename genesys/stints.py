@@ -73,10 +73,10 @@ def stretches(stints: Sequence[Stint], *, start: int, end: int, bucket_s: int, m
     They are cut at multiples of their greatest length, so that the same ones are
     found again later. A bucket in which the version changed belongs to none.
     """
-    merged = _merged(stints)
+    whole = merged(stints)
     found: list[Stretch] = []
     for bucket in range(start, end, bucket_s):
-        version = _only(merged, bucket, bucket + bucket_s)
+        version = _only(whole, bucket, bucket + bucket_s)
         if version is None:
             continue
         last = found[-1] if found else None
@@ -88,20 +88,20 @@ def stretches(stints: Sequence[Stint], *, start: int, end: int, bucket_s: int, m
     return tuple(found)
 
 
-def _merged(stints: Sequence[Stint]) -> list[Stint]:
-    """Stints of the same version that meet become one."""
-    merged: list[Stint] = []
+def merged(stints: Sequence[Stint]) -> list[Stint]:
+    """Stints of the same version that meet become one; sorted by version and start."""
+    whole: list[Stint] = []
     for stint in sorted(stints, key=lambda stint: (stint.version, stint.start)):
-        if merged and merged[-1].version == stint.version and stint.start <= merged[-1].end:
-            merged[-1] = replace(merged[-1], end=max(merged[-1].end, stint.end))
+        if whole and whole[-1].version == stint.version and stint.start <= whole[-1].end:
+            whole[-1] = replace(whole[-1], end=max(whole[-1].end, stint.end))
         else:
-            merged.append(stint)
-    return merged
+            whole.append(stint)
+    return whole
 
 
-def _only(merged: Sequence[Stint], start: float, end: float) -> str | None:
+def _only(whole: Sequence[Stint], start: float, end: float) -> str | None:
     """The version that was live all the time, if no other is said to have been live at any moment of it."""
-    touching: Iterator[Stint] = (stint for stint in merged if stint.start < end and stint.end > start)
+    touching: Iterator[Stint] = (stint for stint in whole if stint.start < end and stint.end > start)
     first = next(touching, None)
     if first is None or next(touching, None) is not None:
         return None

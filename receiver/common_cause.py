@@ -100,7 +100,7 @@ def survey(
 
     `threshold_ratio` gives what is configured for a flow.
     """
-    recent, past = _by_flow(evidence), _by_flow(history)
+    recent, past = by_flow(evidence), by_flow(history)
     nothing = Evidence(history.start, history.end, history.bucket_s, {})
     return tuple(
         _neighbour(flow, _Past(recent[flow.id], past.get(flow.id, nothing), threshold_ratio(flow)), probation)
@@ -157,7 +157,7 @@ def others_started_until(evidence: Evidence, flow_id: str, version: str) -> floa
     return float(max(starts) + evidence.bucket_s) if starts else 0.0
 
 
-def _by_flow(evidence: Evidence) -> dict[str, Evidence]:
+def by_flow(evidence: Evidence) -> dict[str, Evidence]:
     """The evidence of each flow alone: what is asked about one flow need not go through all."""
     parts: dict[str, dict[tuple[str, str], Mapping[int, Outcomes]]] = {}
     for key, buckets in evidence.outcomes.items():

@@ -110,6 +110,8 @@ class Timing(Settings):
     unlisted_s: Seconds = 600.0
     watchdog_silent_s: Seconds = 600.0  # the watchdog comes every minute or two
     flows_s: Seconds = 600.0  # between two listings of all flows, for `GET /flows` and genesys_rollback_armed
+    ledger_s: Seconds = 3600.0  # between two readings of the history into the ledger; its buckets settle as often
+    ledger_keep_s: Seconds = 7776000.0  # 90 days: a version that ended before is no target by its record any more
     target_min_live_s: Seconds = 86400.0
     probation_busy_s: Seconds = 7200.0  # of traffic, within its threshold, with 500 ended conversations
     probation_quiet_s: Seconds = 14400.0  # the same with 50

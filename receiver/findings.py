@@ -1,5 +1,7 @@
 """What Genesys Cloud's figures say about an accused version: evidence, probation, common cause, target. Pure."""
 
+from collections.abc import Mapping
+
 from genesys.evidence import Evidence, Signal, Tally, total
 from genesys.excess import find_excess, threshold_for
 from genesys.history import baseline_ratio
@@ -8,9 +10,10 @@ from receiver.common_cause import CommonCause, find_common_cause, others_started
 from receiver.config import ReceiverSettings
 from receiver.probation import Probation, judge_probation, stretches_of
 from receiver.reader import Reading
+from receiver.service import Record, Service, service_of
 from receiver.situation import VersionEvidence
 from receiver.store.alerts import StoredAlert
-from receiver.target import Service, TargetChoice, choose_target
+from receiver.target import TargetChoice, choose_target
 
 _NEWEST_BUCKETS = 2  # with ended conversations: are they healthy again?
 _NEWEST_EXITS = 5  # fewer prove nothing
@@ -45,12 +48,10 @@ def live_since(reading: Reading, alert: StoredAlert) -> float:
 
 def services(history: Evidence, flow_id: str, signal: Signal) -> dict[str, Service]:
     """What each version of a flow did in the history."""
-    found = {}
-    for version in history.versions(flow_id):
-        tallies = history.tallies(flow_id, version, signal)
-        busy = [tally for tally in tallies.values() if tally.volume]
-        found[version] = Service(total(busy), len(busy) * float(history.bucket_s))
-    return found
+    return {
+        version: service_of(history.tallies(flow_id, version, signal).values(), history.bucket_s)
+        for version in history.versions(flow_id)
+    }
 
 
 def version_evidence(alert: StoredAlert, reading: Reading, applied: Applied | None) -> VersionEvidence | None:
@@ -85,6 +86,7 @@ def target(
     alert: StoredAlert,
     reading: Reading,
     evidence: VersionEvidence | None,
+    ledger: Mapping[str, Record],
     *,
     rolled_back: frozenset[str],
     min_live_s: float,
@@ -96,6 +98,7 @@ def target(
     return choose_target(
         reading.versions.value,
         services(history, alert.object_id, signal),
+        ledger,
         accused=alert.version,
         rolled_back=rolled_back,
         threshold_ratio=evidence.threshold_ratio,

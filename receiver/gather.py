@@ -8,8 +8,9 @@ from receiver.config import ReceiverSettings
 from receiver.payload import ACTION, REQUIRED_LABELS
 from receiver.policy import CONTRACT
 from receiver.reader import Reading
+from receiver.service import Record
 from receiver.situation import Mode, Situation, Suppression
-from receiver.store import quarantines, rollbacks
+from receiver.store import ledger, quarantines, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
 from receiver.store.rollbacks import Rollback
@@ -76,6 +77,7 @@ def situation(
             alert,
             reading,
             evidence,
+            _records(tx, alert),
             rolled_back=frozenset(one.accused_version for one in earlier if one.wrote and one.id not in lifted),
             min_live_s=settings.timing.target_min_live_s,
         ),
@@ -86,6 +88,12 @@ def situation(
 def is_understood(alert: StoredAlert, orgs: frozenset[str]) -> bool:
     """False for an alert that ends as `unknown_contract`, whatever Genesys Cloud says: nothing needs to be read."""
     return alert.labels.get("genesys_contract") == CONTRACT and not _unusable_labels(alert, orgs)
+
+
+def _records(tx: Transaction, alert: StoredAlert) -> dict[str, Record]:
+    """What the ledger knows of each version of the flow, by the alert's signal."""
+    signal = findings.signal_of(alert)
+    return {} if signal is None else ledger.records(tx, alert.org, alert.object_id, signal)
 
 
 def _unusable_labels(alert: StoredAlert, orgs: frozenset[str]) -> tuple[str, ...]:

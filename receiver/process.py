@@ -13,6 +13,7 @@ from flask import Flask
 from genesys.dialect import GenesysCloud
 from genesys.organizations import Organization, open_organization
 from receiver.config import ReceiverSettings
+from receiver.ledger import Ledger
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.delivery import Deliverer
 from receiver.outbound import Outbound
@@ -36,6 +37,7 @@ class Process:
         names = [organization.name for organization in organizations]
         self._metrics = ReceiverMetrics(self._store, settings, names)
         self._clouds = {organization.name: open_organization(organization) for organization in organizations}
+        self._ledgers = {organization.name: self._ledger(organization) for organization in organizations}
         self._workers = [
             self._worker(organization, names, first=organization is organizations[0]) for organization in organizations
         ]
@@ -46,10 +48,15 @@ class Process:
             Thread(target=self._roster(org, cloud).run, args=(self._stop,), name=f"{org}-flows")
             for org, cloud in self._clouds.items()
         ]
+        self._threads += [
+            Thread(target=ledger.run, args=(self._stop,), name=f"{org}-ledger") for org, ledger in self._ledgers.items()
+        ]
         self._threads.append(Thread(target=self._deliverer.run, args=(self._stop,), name="outbox"))
         self.app: Flask = create_app(self._store, settings, names, self._metrics, self.problems)
 
     def start(self) -> None:
+        for ledger in self._ledgers.values():
+            ledger.recall()
         for thread in self._threads:
             thread.daemon = True
             thread.start()
@@ -85,10 +92,23 @@ class Process:
             store=self._store,
             genesys=self._clouds[organization.name],
             http=self._http,
+            note_versions=self._ledgers[organization.name].note_versions,
             metrics=self._metrics,
             receiver=self._name,
         )
         return Worker(organization.name, tools, responsible_for_strangers=names if first else ())
+
+    def _ledger(self, organization: Organization) -> Ledger:
+        org = organization.name
+        credentials = partial(self._metrics.credentials, org)
+        return Ledger(
+            org,
+            self._store,
+            self._clouds[org],
+            organization.analytics,
+            self._settings.timing,
+            credentials=credentials,
+        )
 
     def _roster(self, org: str, cloud: GenesysCloud) -> Roster:
         credentials = partial(self._metrics.credentials, org)

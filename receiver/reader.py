@@ -35,6 +35,9 @@ T = TypeVar("T")
 Survey = Callable[[Evidence, Evidence, Sequence[Flow]], Sequence[Neighbour]]
 """Judges every flow by the organization's trailing hour, history and list."""
 
+NoteVersions = Callable[[str, Sequence[FlowVersion]], None]
+"""Takes note of the versions that were read of a flow."""
+
 _LISTING_BUCKETS = 10  # accused flows are read on their own: only what nobody accuses is seen as old as that
 _VERSIONS_BUCKETS = 10  # they change when somebody publishes, and then something else is accused
 _FLOWS_PER_BUCKET = 2  # calls for accused flows; with more of them each is read less often
@@ -92,6 +95,10 @@ class _Memo(Generic[T]):
         self._kept.clear()
 
 
+def note_nothing(_flow_id: str, _versions: Sequence[FlowVersion]) -> None:
+    """For who keeps no ledger."""
+
+
 class Reader:
     """Used by one thread. After a failed read the same is not asked again for `retry_s`."""
 
@@ -103,12 +110,14 @@ class Reader:
         retry_s: float,
         survey: Survey,
         credentials: Callable[[bool], None],
+        note_versions: NoteVersions = note_nothing,
     ) -> None:
-        """`credentials` is told whether Genesys Cloud accepts ours, whenever it says so."""
+        """`credentials` is told whether Genesys Cloud accepts ours, whenever it says so, `note_versions` of lists."""
         self._genesys = genesys
         self._analytics = analytics
         self._survey = survey
         self._credentials = credentials
+        self._note_versions = note_versions
         self._flows: _Memo[Flow] = _Memo(retry_s)
         self._versions: _Memo[list[FlowVersion]] = _Memo(retry_s)
         self._evidence: _Memo[Evidence] = _Memo(retry_s)
@@ -196,7 +205,10 @@ class Reader:
         return self._flows.get(("again", flow_id), lambda: self._ask_flow(flow_id), now=now, keep_s=keep_s)
 
     def _ask_versions(self, flow_id: str) -> Read[list[FlowVersion]]:
-        return self._ask(lambda: self._genesys.versions(flow_id))
+        versions = self._ask(lambda: self._genesys.versions(flow_id))
+        if versions.value is not None:
+            self._note_versions(flow_id, versions.value)
+        return versions
 
     def _ask_flow(self, flow_id: str) -> Read[Flow]:
         return self._ask(lambda: self._genesys.flow(flow_id))

@@ -1,27 +1,20 @@
 """Which version is made live again: the newest earlier one that earned it.
 
 Pure. "Earned" means: published, not a debug version, not the accused one, live
-for long enough, and healthy in the history that Genesys Cloud still has.
+for long enough, and healthy in the history that Genesys Cloud still has, or, where
+that tells too little, in the ledger.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from genesys.evidence import Tally
 from genesys.flows import FlowVersion
+from receiver.service import NO_SERVICE, Record, Service
 
 MIN_HISTORY_VOLUME = 50  # conversations; with fewer a healthy ratio is luck
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What a version did in the history that was asked for: its tally, and the time in which it had conversations."""
-
-    tally: Tally
-    served_s: float  # sum of the buckets that had any
-
-
-_NONE = Service(Tally(), 0.0)
+_UNKNOWN = Record()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +46,7 @@ class TargetChoice:
 def choose_target(
     versions: Iterable[FlowVersion],
     history: Mapping[str, Service],
+    ledger: Mapping[str, Record],
     *,
     accused: str,
     rolled_back: frozenset[str],
@@ -61,19 +55,22 @@ def choose_target(
 ) -> TargetChoice:
     """Choose among the versions of one flow.
 
+    `history` is what Genesys Cloud tells now, `ledger` what is on record for longer.
     `min_live_s` is how long a version must have served to be trusted: by its
-    dates, which tell of its last stretch only, or by its conversations.
+    dates, which tell of its last stretch only, by its conversations, or by the
+    ledger.
     `rolled_back` are versions that the bridge has taken out of service before.
     """
     considered = []
     chosen = None
-    for version in sorted(versions, key=_ended, reverse=True):
+    for version in sorted(versions, key=lambda one: _ended(one, ledger.get(one.id, _UNKNOWN)), reverse=True):
         if version.id == accused:
             continue
+        service, record = history.get(version.id, NO_SERVICE), ledger.get(version.id, _UNKNOWN)
         reason = (
             "the bridge rolled it back before"
             if version.id in rolled_back
-            else _reason_against(version, history.get(version.id, _NONE), threshold_ratio, min_live_s)
+            else _reason_against(version, service, record, threshold_ratio, min_live_s)
         )
         considered.append(Candidate(version.id, reason))
         if not reason:
@@ -82,21 +79,44 @@ def choose_target(
     return TargetChoice(chosen, tuple(considered))
 
 
-def _ended(version: FlowVersion) -> float:
-    return version.published_until or 0.0
+def _ended(version: FlowVersion, record: Record) -> float:
+    return record.until if version.published_until is None else version.published_until
 
 
-def _reason_against(version: FlowVersion, service: Service, threshold_ratio: float, min_live_s: float) -> str:
+def _reason_against(
+    version: FlowVersion, service: Service, record: Record, threshold_ratio: float, min_live_s: float
+) -> str:
     if version.debug:
         return "a debug version"
-    if version.published_at is None or version.published_until is None:
+    if not _is_over(version, record):
         return "never live, or Genesys Cloud gives no dates for it"
-    live_s = max(version.published_until - version.published_at, service.served_s)
-    done = service.tally
+    live_s = max(_dated_s(version), service.served_s, record.live_s, record.service.served_s)
     if live_s < min_live_s:
         return f"live for {live_s:.0f} s only, {min_live_s:.0f} s are asked for"
-    if done.exits < MIN_HISTORY_VOLUME:
-        return f"{done.exits} ended conversations in the history, {MIN_HISTORY_VOLUME} are asked for"
-    if done.errors > threshold_ratio * done.exits:
-        return f"{done.errors} errors of {done.exits} in the history, above {threshold_ratio:.1%}"
+    source, known = "history", service
+    if service.tally.exits < min(MIN_HISTORY_VOLUME, record.service.tally.exits):
+        source, known = "ledger", record.service
+    if known.tally.exits < MIN_HISTORY_VOLUME:
+        return f"{known.tally.exits} ended conversations in the {source}, {MIN_HISTORY_VOLUME} are asked for"
+    return _failing("history", service, threshold_ratio) or _failing(source, known, threshold_ratio)
+
+
+def _is_over(version: FlowVersion, record: Record) -> bool:
+    """Whether it was live and is no more: by both its dates, or, if it has neither, by the ledger."""
+    if version.published_at is None and version.published_until is None:
+        return bool(record.stints)
+    return version.published_at is not None and version.published_until is not None
+
+
+def _dated_s(version: FlowVersion) -> float:
+    if version.published_at is None or version.published_until is None:
+        return 0.0
+    return version.published_until - version.published_at
+
+
+def _failing(source: str, service: Service, threshold_ratio: float) -> str:
+    """That it failed too often there; of fewer conversations than are asked for, as many may fail as of those."""
+    done = service.tally
+    if done.errors > threshold_ratio * max(done.exits, MIN_HISTORY_VOLUME):
+        return f"{done.errors} errors of {done.exits} in the {source}, above {threshold_ratio:.1%}"
     return ""

@@ -15,7 +15,7 @@ from receiver.metrics import ReceiverMetrics
 from receiver.notify.events import Telling
 from receiver.outbound import Outbound
 from receiver.policy import Limits
-from receiver.reader import Reader
+from receiver.reader import NoteVersions, Reader, note_nothing
 from receiver.store.database import Store, Transaction, clock
 
 
@@ -60,6 +60,7 @@ def put_together(
     http: Outbound,
     metrics: ReceiverMetrics,
     receiver: str,
+    note_versions: NoteVersions = note_nothing,
     clock: Callable[[Transaction], float] = clock,
 ) -> Tools:
     """The tools of one organization; `orgs` are all that are configured."""
@@ -73,6 +74,7 @@ def put_together(
             retry_s=timing.retry_s,
             survey=survey_with(settings),
             credentials=partial(metrics.credentials, organization.name),
+            note_versions=note_versions,
         ),
         alertmanagers=Alertmanagers(settings.alertmanagers, http, max_age_s=timing.alertmanager_max_age_s),
         around=Surroundings(settings, frozenset(orgs), alertmanager_configured=bool(settings.alertmanagers)),

@@ -45,8 +45,10 @@ class Api:
         """Everything of a collection that the parameters ask for."""
         return self._document(self._call("GET", collection, params=params))
 
-    def get_one(self, collection: str, name: str) -> Json:
-        return self._document(self._call("GET", f"{collection}/{quote(name, safe='')}"))
+    def get_one(self, collection: str, *names: str) -> Json:
+        """The one of a collection that the names lead to."""
+        path = "/".join(quote(name, safe="") for name in names)
+        return self._document(self._call("GET", f"{collection}/{path}"))
 
     def put(self, collection: str, body: Json) -> Json:
         return self._document(self._call("PUT", collection, body=body))

@@ -12,6 +12,7 @@ import click
 from receiver.ctl import render
 from receiver.ctl.api import Api
 from receiver.ctl.audit import audit
+from receiver.ctl.flow import flow
 from receiver.ctl.holds import hold, list_holds, quarantine, release
 from receiver.ctl.options import end_of, length, moment
 from receiver.ctl.session import Session
@@ -254,7 +255,7 @@ def close_window(session: Session, window_id: str) -> None:
     session.show(left, lambda clock: render.windows(left["windows"], clock))
 
 
-for command in (hold, release, list_holds, quarantine, audit):
+for command in (audit, flow, hold, release, list_holds, quarantine):
     main.add_command(command)
 
 

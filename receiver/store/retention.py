@@ -46,6 +46,9 @@ BOUNDED_BY: Mapping[str, str] = {
     "audit": "nothing: it is what remains",
     "audit_heads": "one row",
     "compatibility": "one row",
+    "ledger_periods": "age, by `timing.ledger_keep_s`",
+    "ledger_stints": "age, by `timing.ledger_keep_s`",
+    "ledger_readings": "the configured organizations: a row each",
 }
 """Every table of the schema."""
 

@@ -227,6 +227,44 @@ listings = Table(
     Column("problem", Text, nullable=False),  # of the newest try; empty if it succeeded
 )
 
+ledger_periods = Table(  # what a version did in the part of a period that was read
+    "ledger_periods",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("object_id", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("signal", Text, primary_key=True),
+    Column("start", Double, primary_key=True),
+    Column("since", Double, nullable=False),
+    Column("until", Double, nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("exits", Integer, nullable=False),
+    Column("errors", Integer, nullable=False),
+    Column("served_s", Double, nullable=False),  # time in which it had conversations
+    Index("ix_ledger_periods_until", "org", "until"),
+)
+
+ledger_stints = Table(  # a version was live all the time between the two, as far as that was seen or is dated
+    "ledger_stints",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("object_id", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("started_at", Double, primary_key=True),
+    Column("ended_at", Double, nullable=False),
+)
+
+ledger_readings = Table(
+    "ledger_readings",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("due_at", Double, nullable=False),  # of the next one
+    Column("read_at", Double),  # null until the first one succeeded
+    Column("problem", Text, nullable=False),  # of the newest try; empty if it succeeded
+)
+
 watchdogs = Table(
     "watchdogs",
     metadata,

@@ -6,9 +6,11 @@ from typing import Any
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
+from genesys.evidence import Signal
 from receiver.config import ReceiverSettings, Role
+from receiver.service import Record
 from receiver.standing import Standing, standings
-from receiver.store import flows, rollbacks
+from receiver.store import flows, ledger, rollbacks
 from receiver.store.database import Store, Transaction, clock
 from receiver.store.rollbacks import Rollback
 from receiver.web.auth import Tokens
@@ -50,9 +52,11 @@ def blueprint(store: Store, tokens: Tokens, settings: ReceiverSettings, orgs: Co
         with store.begin() as tx:
             found = standings(tx, settings, [org], now=clock(tx), flow_id=flow_id)
             newest = rollbacks.of_flow(tx, org, flow_id, shadow=False)
+            kept = ledger.reading(tx, org)
+            records = {signal: ledger.records(tx, org, flow_id, signal) for signal in Signal}
         if not found:
             raise not_found(f"no live flow {flow_id} of {org} was listed")
-        return _flow(found[0], newest[0] if newest else None)
+        return _flow(found[0], newest[0] if newest else None) | {"ledger": _ledger(kept, records)}
 
     return calls
 
@@ -64,6 +68,48 @@ def _listing(tx: Transaction, org: str) -> Json:
         "org": org,
         "listed_at": rfc3339_or_none(listing.listed_at if listing else None),
         "problem": listing.problem if listing else "",
+    }
+
+
+def _ledger(kept: ledger.Reading | None, records: Mapping[Signal, Mapping[str, Record]]) -> Json:
+    """What is on record of each version, the one that was live last first; and how old that is."""
+    by_version: dict[str, dict[Signal, Record]] = {}
+    for signal, found in records.items():
+        for version, record in found.items():
+            by_version.setdefault(version, {})[signal] = record
+    return {
+        "read_at": rfc3339_or_none(kept.read_at if kept else None),
+        "problem": kept.problem if kept else "",
+        "versions": [
+            _version(version, known)
+            for version, known in sorted(by_version.items(), key=lambda one: _until(one[1]), reverse=True)
+        ],
+    }
+
+
+def _until(known: Mapping[Signal, Record]) -> float:
+    return max(record.until for record in known.values())
+
+
+def _version(version: str, known: Mapping[Signal, Record]) -> Json:
+    any_record = next(iter(known.values()))  # stints are the same by every signal
+    return {
+        "version": version,
+        "live_s": any_record.live_s,
+        "live": [{"from": rfc3339(stint.start), "to": rfc3339(stint.end)} for stint in any_record.stints],
+        "signals": [_signal(signal, record) for signal, record in known.items()],
+    }
+
+
+def _signal(signal: Signal, record: Record) -> Json:
+    done = record.service.tally
+    return {
+        "signal": signal.value,
+        "errors": done.errors,
+        "volume": done.volume,
+        "exits": done.exits,
+        "ratio": done.ratio,
+        "served_s": record.service.served_s,
     }
 
 

@@ -41,7 +41,7 @@ PUBLISHES_BY = {"platform": "POST", "guide": "PATCH"}
 
 # A version without dates is known as far as the receiver has looked: once a bucket, and its history in buckets of two
 # minutes, so that minutes are enough for a target to earn it.
-SEEN = {"flows_s": 60.0, "target_min_live_s": 300.0}
+SEEN = {"flows_s": 60.0, "ledger_s": 60.0, "target_min_live_s": 300.0}
 SEEN_IN: dict[str, float] = {"history_bucket_s": 120}
 UNTIL_SEEN_S = 480.0  # at least three whole buckets of the history, with some 180 calls
 

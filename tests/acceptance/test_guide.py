@@ -27,12 +27,23 @@ def test_a_bad_version_is_rolled_back_by_one_patch(start_stack: StartStack, tmp_
     assert_succeeds(LOOPS[name].run(start_stack, tmp_path))
 
 
+def test_a_receiver_that_saw_a_version_without_dates_live_before_it_was_killed_makes_it_live_again(
+    start_stack: StartStack, tmp_path: Path
+) -> None:
+    stack = LOOPS["guide without dates"].run(start_stack, tmp_path)
+    stack.processes["receiver"].kill()
+    stack.start("receiver")
+    assert_succeeds(stack)
+
+
 def test_a_receiver_that_has_not_seen_a_version_without_dates_live_leaves_the_flow_to_people(
     start_stack: StartStack, tmp_path: Path
 ) -> None:
     stack = LOOPS["guide without dates"].run(start_stack, tmp_path)
     stack.processes["receiver"].kill()
-    stack.start("receiver")  # what the one before saw is lost with it
+    for file in stack.folder.glob("rollback.db*"):
+        file.unlink()  # what the one before saw is lost with its ledger
+    stack.start("receiver")
     await_firing(stack)
     newest = until(
         lambda: decisions(stack, "no_eligible_target"), "the refusal is explained", within_s=FOLLOWS_WITHIN_S

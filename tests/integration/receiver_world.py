@@ -16,6 +16,7 @@ from genesys.errors import GenesysError, Gone, Refused, Unavailable
 from genesys.evidence import Evidence, Outcomes
 from genesys.flows import Flow, FlowVersion, Operation
 from genesys.organizations import Analytics
+from genesys.stints import Stint
 from receiver.alertmanager import Alertmanagers
 from receiver.applied import survey_with
 from receiver.config import ReceiverSettings
@@ -205,6 +206,12 @@ class GenesysInMemory:
         if reaction.raises is not None:
             raise reaction.raises
         return operation
+
+    def stints(self) -> Mapping[str, Sequence[Stint]]:
+        return {}
+
+    def recall(self, stints: Mapping[str, Sequence[Stint]]) -> None:
+        """Its figures know their version."""
 
     def close(self) -> None:
         """Nothing is open."""

@@ -14,6 +14,7 @@ from genesys.flows import Flow, FlowVersion, Operation
 from genesys.guide import Guide, NamedFlow, calls_per_poll
 from genesys.history import baseline_ratio
 from genesys.measures import Figures
+from genesys.stints import MOST_STINTS, Stint
 from tests.genesys_wire import NOON, Wire, ok, refused
 
 MINUTE, HOUR = 60, 3600
@@ -359,7 +360,7 @@ def test_dates_of_its_own_are_better_than_those_that_were_seen(organization):
     assert guide.versions("main")[0] == FlowVersion("13.0", False, START - 500, START + 30, None)
 
 
-def test_what_one_process_saw_of_a_version_without_dates_is_lost_with_it(organization):
+def test_what_one_process_saw_of_a_version_without_dates_another_does_not_know_by_itself(organization):
     def record(guide: Guide) -> tuple[float, int]:
         """How long the replaced version was live, and its conversations in the history."""
         replaced = guide.versions("main")[0]
@@ -492,3 +493,48 @@ def test_the_endpoints_of_all_calls_are_templates(organization):
         "architect/flows/{id}/versions",
         "architect/deployments/{id}/versions/{id}",
     }
+
+
+def look(organization: Organization, guide: Guide, first: int, last: int, live: str) -> None:
+    """A look each minute, with this version live."""
+    for minute in range(first, last):
+        organization.go_to(START + minute * 60)
+        told = [entry(label, "active" if label == live else "published") for label in ("12.0", "13.0", "14.0")]
+        organization.versions["main"] = told
+        guide.flows()
+
+
+def test_what_was_seen_is_told_and_counts_again_for_another_process_that_recalls_it(organization):
+    guide = organization.guide()
+    look(organization, guide, 0, 1, "12.0")  # one look tells of a moment only
+    look(organization, guide, 1, 180, "13.0")
+    seen = [Stint("13.0", START + 60, START + 179 * 60)]
+    assert {flow_id: list(stints) for flow_id, stints in guide.stints().items()} == {"main": seen}
+
+    again = organization.guide()
+    again.recall({"main": [Stint("13.0", START - 60, START + 120), *seen], "not named": seen})
+    look(organization, again, 181, 183, "14.0")
+    assert again.versions("main")[:2] == [
+        FlowVersion("12.0", False, None, None, None),
+        FlowVersion("13.0", False, START - 60, START + 179 * 60, None),
+    ]
+    assert list(again.stints()) == ["main"]
+    history = again.evidence(START, START + 3 * HOUR, bucket_s=HOUR)
+    assert list(history.tallies("main", "13.0", Signal.ERROR_EXIT)) == [START, START + HOUR]
+    assert organization.guide().stints() == {}
+
+
+def test_a_look_after_a_restart_does_not_continue_what_was_recalled(organization):
+    guide = organization.guide()
+    guide.recall({"main": [Stint("13.0", START - 600, START)]})
+    look(organization, guide, 1, 2, "13.0")
+    look(organization, guide, 2, 4, "14.0")
+    assert guide.versions("main")[1] == FlowVersion("13.0", False, START + 60, START + 60, None)
+
+
+def test_of_what_is_recalled_the_newest_counts_and_the_rest_is_left(organization):
+    guide = organization.guide()
+    old = Stint("12.0", START - 99_999, START - 99_000)
+    guide.recall({"main": [Stint("13.0", START - n * 100, START - n * 100 + 50) for n in range(MOST_STINTS)] + [old]})
+    look(organization, guide, 1, 2, "14.0")
+    assert guide.versions("main")[0] == FlowVersion("12.0", False, None, None, None)

@@ -6,7 +6,9 @@ import pytest
 
 from genesys.evidence import Tally
 from genesys.flows import FlowVersion
-from receiver.target import MIN_HISTORY_VOLUME, Candidate, Service, choose_target
+from genesys.stints import Stint
+from receiver.service import Record, Service
+from receiver.target import MIN_HISTORY_VOLUME, Candidate, choose_target
 
 DAY_S = 86_400.0
 V12 = FlowVersion("12.0", debug=False, published_at=0.0, published_until=10 * DAY_S, published_by="ann")
@@ -17,11 +19,15 @@ HISTORY = {"12.0": GOOD, "13.0": GOOD, "14.0": Service(Tally(500, 1000, 1000), 9
 
 
 def choose(
-    *versions: FlowVersion, history: dict[str, Service] | None = None, rolled_back: frozenset[str] = frozenset()
+    *versions: FlowVersion,
+    history: dict[str, Service] | None = None,
+    ledger: dict[str, Record] | None = None,
+    rolled_back: frozenset[str] = frozenset(),
 ) -> tuple[str | None, tuple[Candidate, ...], str]:
     choice = choose_target(
         versions,
         HISTORY if history is None else history,
+        ledger or {},
         accused="14.0",
         rolled_back=rolled_back,
         threshold_ratio=0.05,
@@ -115,3 +121,155 @@ def test_without_a_version_that_earned_it_there_is_no_target_and_the_reasons_are
     assert [candidate.version for candidate in considered] == ["13.0", "12.0"]
     reason = "0 ended conversations in the history, 50 are asked for"
     assert described == f"none: 13.0: {reason}; 12.0: {reason}"
+
+
+# With the ledger
+
+UNDATED = replace(V13, published_at=None, published_until=None)
+SEEN = (Stint("13.0", 10 * DAY_S, 10.5 * DAY_S), Stint("13.0", 19 * DAY_S, 19.5 * DAY_S))
+ON_RECORD = Record(SEEN, Service(Tally(5, 1000, 1000), DAY_S))
+
+
+@pytest.mark.parametrize(
+    ("version", "service", "record"),
+    [
+        pytest.param(V13, None, Record((), GOOD), id="its conversations lie beyond the history"),
+        pytest.param(
+            V13, Service(Tally(0, 49, 49), 600.0), Record((), GOOD), id="only a few of them lie in the history"
+        ),
+        pytest.param(
+            V13,
+            Service(Tally(2, 5, 5), 600.0),
+            Record((), GOOD),
+            id="of a few in the history as many failed as may of fifty",
+        ),
+        pytest.param(
+            replace(V13, published_at=20 * DAY_S - 600),
+            replace(GOOD, served_s=600.0),
+            Record(SEEN),
+            id="its dates and the history tell of its last stretch only, the ledger of both",
+        ),
+        pytest.param(
+            replace(V13, published_at=20 * DAY_S - 600),
+            replace(GOOD, served_s=600.0),
+            Record((), Service(Tally(), DAY_S)),
+            id="it had conversations for long enough, by the ledger",
+        ),
+        pytest.param(UNDATED, None, ON_RECORD, id="it has no dates and was seen live"),
+        pytest.param(
+            V13,
+            GOOD,
+            Record(SEEN, Service(Tally(900, 2000, 2000), 2 * DAY_S)),
+            id="it failed earlier, but served well in the history",
+        ),
+        pytest.param(V13, None, Record((), Service(Tally(0, 50, 50), 0.0)), id="just enough conversations on record"),
+    ],
+)
+def test_what_the_ledger_knows_counts_where_the_history_tells_too_little(
+    version: FlowVersion, service: Service | None, record: Record
+) -> None:
+    history = {} if service is None else {"13.0": service}
+    assert choose(version, V14, history=history, ledger={"13.0": record})[0] == "13.0"
+    assert ledgerless(version, history) is (service == GOOD and version == V13)
+
+
+def ledgerless(version: FlowVersion, history: dict[str, Service]) -> bool:
+    """Whether it were eligible without the ledger."""
+    return choose(version, V14, history=history)[0] is not None
+
+
+@pytest.mark.parametrize(
+    ("version", "service", "record", "reason"),
+    [
+        pytest.param(
+            V13,
+            Service(Tally(3, 10, 10), 600.0),
+            ON_RECORD,
+            "3 errors of 10 in the history, above 5.0%",
+            id="what is newest fails, however well it served long ago",
+        ),
+        pytest.param(
+            V13,
+            Service(Tally(51, 1000, 1000), DAY_S),
+            Record(SEEN, Service(Tally(51, 9000, 9000), DAY_S)),
+            "51 errors of 1000 in the history, above 5.0%",
+            id="the history tells enough",
+        ),
+        pytest.param(
+            V13,
+            None,
+            Record((), Service(Tally(51, 1000, 1000), DAY_S)),
+            "51 errors of 1000 in the ledger, above 5.0%",
+            id="it failed as far as anybody knows",
+        ),
+        pytest.param(
+            V13,
+            Service(Tally(0, 40, 40), DAY_S),
+            Record((), Service(Tally(0, 49, 49), DAY_S)),
+            "49 ended conversations in the ledger, 50 are asked for",
+            id="the ledger knows more, and not enough",
+        ),
+        pytest.param(
+            V13,
+            Service(Tally(0, 40, 40), DAY_S),
+            Record((), Service(Tally(0, 40, 40), DAY_S)),
+            "40 ended conversations in the history, 50 are asked for",
+            id="the ledger knows the same",
+        ),
+        pytest.param(replace(UNDATED, debug=True), None, ON_RECORD, "a debug version", id="a debug version stays one"),
+        pytest.param(
+            UNDATED,
+            GOOD,
+            Record((), GOOD),
+            "never live, or Genesys Cloud gives no dates for it",
+            id="without dates, and nobody saw it live",
+        ),
+        pytest.param(
+            replace(V13, published_until=None),
+            GOOD,
+            ON_RECORD,
+            "never live, or Genesys Cloud gives no dates for it",
+            id="its service has no end",
+        ),
+        pytest.param(
+            replace(V13, published_at=None),
+            GOOD,
+            ON_RECORD,
+            "never live, or Genesys Cloud gives no dates for it",
+            id="its service has no beginning",
+        ),
+        pytest.param(
+            UNDATED,
+            GOOD,
+            Record((Stint("13.0", 0.0, DAY_S),), Service(Tally(), 7.0)),
+            "live for 86400 s only, 86401 s are asked for",
+            id="seen for too short a time",
+        ),
+    ],
+)
+def test_what_the_ledger_knows_does_not_excuse_a_version(
+    version: FlowVersion, service: Service | None, record: Record, reason: str
+) -> None:
+    asked = DAY_S + 1 if "86401" in reason else DAY_S
+    choice = choose_target(
+        [version, V14],
+        {} if service is None else {"13.0": service},
+        {"13.0": record},
+        accused="14.0",
+        rolled_back=frozenset(),
+        threshold_ratio=0.05,
+        min_live_s=asked,
+    )
+    assert choice.considered == (Candidate("13.0", reason),)
+
+
+def test_versions_without_dates_are_considered_by_when_they_were_last_seen() -> None:
+    older = replace(UNDATED, id="12.0")
+    stints = {"12.0": (Stint("12.0", 0.0, 10 * DAY_S),), "13.0": SEEN}
+    ledger = {version: Record(some, GOOD) for version, some in stints.items()}
+    assert choose(older, UNDATED, V14, history={}, ledger=ledger)[0] == "13.0"
+
+
+def test_a_date_of_genesys_cloud_is_better_than_what_was_seen() -> None:
+    seen_late = {"12.0": Record((Stint("12.0", 0.0, 30 * DAY_S),), GOOD)}
+    assert choose(V12, V13, V14, ledger=seen_late)[0] == "13.0"

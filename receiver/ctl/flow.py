@@ -1,0 +1,61 @@
+"""One flow as `rollbackctl` shows it: what applies to it, and what the ledger knows of its versions."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from receiver.ctl import render
+from receiver.ctl.render import Clock, Json
+from receiver.ctl.session import Session
+
+
+@click.group()
+def flow() -> None:
+    """One flow."""
+
+
+@flow.command("show")
+@click.argument("org")
+@click.argument("flow_id", metavar="ID")
+@click.pass_obj
+def show_flow(session: Session, org: str, flow_id: str) -> None:
+    """What applies to a flow, and the record of each version.
+
+    When it was live, as far as that was seen or is dated, and how the conversations on it ended. A version earns
+    with it to be made live again.
+    """
+    document = session.api.get_one("flows", org, flow_id)
+    session.show(document, lambda clock: _shown(document, clock))
+
+
+def _shown(document: Json, clock: Clock) -> str:
+    ledger = document["ledger"]
+    note = f"ledger read {clock.show(ledger['read_at'])}"
+    if ledger["problem"]:
+        note += f"; now: {render.plain(ledger['problem'])}"
+    heads = ("VERSION", "LIVE FOR", "LAST FROM", "LAST TO", "SIGNAL", "ERRORS", "VOLUME", "EXITS", "RATIO")
+    rows = [row for version in ledger["versions"] for row in _rows(version, clock)]
+    return "\n\n".join(
+        (
+            render.flows([document], [], clock),
+            render.table(heads, rows, empty="nothing is on record of its versions yet"),
+            note,
+        )
+    )
+
+
+def _rows(version: Json, clock: Clock) -> Iterator[tuple[Any, ...]]:
+    last = version["live"][-1] if version["live"] else {"from": None, "to": None}
+    for one in version["signals"]:
+        yield (
+            version["version"],
+            render.duration(version["live_s"]) if version["live"] else "-",
+            clock.show(last["from"]),
+            clock.show(last["to"]),
+            one["signal"],
+            one["errors"],
+            one["volume"],
+            one["exits"],
+            "-" if one["ratio"] is None else f"{one['ratio']:.2%}",
+        )
