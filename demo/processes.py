@@ -1,6 +1,7 @@
 """Starting and ending the processes of a stack; each writes to a log file of its own."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -19,12 +20,19 @@ class StackError(Exception):
     """A part of the stack did not start, or ended by itself; the text has the end of its log."""
 
 
-def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+# Below what Linux takes for outgoing connections (from 32768 on): there a port may be gone before a program listens.
+_PORTS = range(20_000, 32_000)
+
+
+def free_ports(count: int) -> list[int]:
+    """So many TCP ports on loopback that were free a moment ago."""
+    found: set[int] = set()
+    while len(found) < count:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.add(port)
+    return list(found)
 
 
 def wait_until(ready: Callable[[], bool], what: str, *, within_s: float, every_s: float = 0.1) -> None:

@@ -18,7 +18,7 @@ import yaml
 
 from demo.breaks import Break, break_files
 from demo.lapse import shorten_duration, shorten_file
-from demo.processes import ROOT, TOOLS, Process, free_port
+from demo.processes import ROOT, TOOLS, Process, free_ports
 from demo.sink import Sink
 from exporter.config import ExporterConfig
 from genesys.organizations import Analytics
@@ -60,7 +60,7 @@ class Stack:
         self._client = httpx.Client(timeout=10)
         self.receivers = ["receiver", *(f"receiver-{number}" for number in range(2, world.receivers + 1))]
         self._parts = ["simulator", *self.receivers, "alertmanager", "prometheus", "exporter"]
-        ports = {name: free_port() for name in self._parts}
+        ports = dict(zip(self._parts, free_ports(len(self._parts)), strict=True))
         self.urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         self._addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
         self.tokens = {"alertmanager": secrets.token_urlsafe(24), "operator": secrets.token_urlsafe(24)}
