@@ -23,7 +23,7 @@ import httpx
 import yaml
 
 from demo.lapse import shorten_file
-from demo.processes import ROOT, TOOLS, Process, free_port
+from demo.processes import ROOT, TOOLS, Process, free_ports
 
 FOLDER = Path(__file__).parent
 FACTOR = 30  # group_interval: two seconds instead of a minute
@@ -74,7 +74,7 @@ class Alertmanager:
 @contextmanager
 def alertmanager(*options: str, max_alerts: int = 0, zone: str = "UTC") -> Iterator[Alertmanager]:
     """One with the shipped routes; `zone` is its local time."""
-    sink, port = Sink(), free_port()
+    sink, (port,) = Sink(), free_ports(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shorten_file(ROOT / "alert_rules" / "alertmanager.yml", folder / "alertmanager.yml", FACTOR)
