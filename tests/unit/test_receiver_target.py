@@ -273,3 +273,16 @@ def test_versions_without_dates_are_considered_by_when_they_were_last_seen() -> 
 def test_a_date_of_genesys_cloud_is_better_than_what_was_seen() -> None:
     seen_late = {"12.0": Record((Stint("12.0", 0.0, 30 * DAY_S),), GOOD)}
     assert choose(V12, V13, V14, ledger=seen_late)[0] == "13.0"
+
+
+def test_a_version_that_was_seen_for_a_moment_has_no_service() -> None:
+    choice = choose_target(
+        [UNDATED, V14],
+        {},
+        {"13.0": Record((Stint("13.0", DAY_S, DAY_S),), Service(Tally(0, 90, 90), 0.0))},
+        accused="14.0",
+        rolled_back=frozenset(),
+        threshold_ratio=0.05,
+        min_live_s=1.0,
+    )
+    assert choice.considered == (Candidate("13.0", "live for 0 s only, 1 s are asked for"),)
