@@ -19,9 +19,7 @@ from tests.integration.receiver_world import Scene, scene
 
 OFF_S = [30.0, -30.0, 3600.0, -3600.0]
 # Ids, and the hashes that cover them.
-_RANDOM = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{64}"
-)
+_RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{64}")
 
 
 @contextmanager
