@@ -20,7 +20,7 @@ ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(QUICK)
-	$(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup tests/acceptance
+	$(BIN)/python -m pytest --numprocesses=5 --dist=loadgroup tests/acceptance
 endif
 
 # The second limit is for what decides, and for what keeps the records.
