@@ -44,17 +44,15 @@ def decide_one(tx: Transaction, tools: Tools, alert: StoredAlert, reading: Readi
         receiver=tools.receiver,
         rollback_id=rollback.id if rollback else None,
     )
-    after_commit(tx, lambda: tools.metrics.decided(decision.verdict))
+    after_commit(tx, lambda: _show(tools, alert, decision))  # the transaction may be repeated, or not be kept
     # An observed rollback was told as such; that it is not repeated has nothing to do with the flow.
     if not (facts.mode is Mode.OBSERVE and decision.verdict is Verdict.ALREADY_ROLLED_BACK):
         put_suppressed(tx, tools.telling, alert, decision, shown | {"signal": alert.signal}, now=now)
-    event(
-        log,
-        logging.INFO,
-        "decided",
-        org=alert.org,
-        flow_id=alert.object_id,
-        version=alert.version,
-        verdict=decision.verdict.value,
-    )
     return decision
+
+
+def _show(tools: Tools, alert: StoredAlert, decision: Decision) -> None:
+    verdict = decision.verdict
+    tools.metrics.decided(verdict)
+    about = {"org": alert.org, "flow_id": alert.object_id, "version": alert.version}
+    event(log, logging.INFO, "decided", **about, verdict=verdict.value)
