@@ -42,13 +42,15 @@ lock: ## write requirements.lock anew from pyproject.toml
 clean: ## remove everything that make has set up
 	rm -rf $(VENV) .tools .demo dist mutants .coverage
 
-# The lock has every package with its hashes; the project itself is linked, so that its commands exist.
+# The lock has every package with its hashes, so nothing is resolved: pip forgets a pin where a package is wanted with an
+# extra (coverage[toml]), and then takes a newer release, without a hash. The project itself is linked, so that its commands exist.
 $(BIN)/.ready: requirements.lock pyproject.toml
 	@echo "setting up $(VENV) (a minute, once)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; PYTHON=python3.12 make ..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian and Ubuntu install python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip --disable-pip-version-check check
 	@touch $@
 
 .tools/.ready: dev/install-tools
