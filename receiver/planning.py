@@ -10,7 +10,7 @@ from receiver.situation import Situation
 from receiver.store import rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
-from receiver.store.rollbacks import Rollback, State
+from receiver.store.rollbacks import Kind, Rollback, State
 from receiver.tools import Tools
 
 
@@ -55,8 +55,9 @@ def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, deci
         raise AssertionError("decided to roll back on unknown facts")  # the guards rule this out
     shadow = decision.verdict is Verdict.OBSERVING
     policy = apply_policy(tools.around.settings, now.flow).policy
+    rollback_id = str(uuid4())
     rollback = Rollback(
-        id=str(uuid4()),
+        id=rollback_id,
         alert_id=alert.id,
         org=alert.org,
         object_type=alert.object_type,
@@ -78,6 +79,11 @@ def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, deci
         confirmed_at=None,
         ended_at=now.at if shadow else None,
         facts=facts_of(now) | {"signal": alert.signal, "owner": policy.owner},
+        kind=Kind.ROLLBACK,
+        attempt_id=rollback_id,
+        undoes=None,
+        approved_by=None,
+        approved_at=None,
     )
     rollbacks.create(tx, rollback)
     rollbacks.add_step(tx, rollback, "planned", at=now.at, detail={"target": rollback.target_version})

@@ -16,7 +16,7 @@ from receiver.policy import Decision, Guard, Verdict
 from receiver.store import alerts, decisions, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Store, Transaction
-from receiver.store.rollbacks import Rollback, State
+from receiver.store.rollbacks import Kind, Rollback, State
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -106,6 +106,11 @@ def put_rollback(tx: Transaction, alert: StoredAlert, name: str, *, now: float, 
         "confirmed_at": None,
         "ended_at": None,
         "facts": {"flow_name": "Main IVR"},
+        "kind": Kind.ROLLBACK,
+        "attempt_id": name,
+        "undoes": None,
+        "approved_by": None,
+        "approved_at": None,
     }
     rollback = Rollback(**(values | changes))
     rollbacks.create(tx, rollback)

@@ -33,6 +33,13 @@ UNDER_WAY = LEASED | {State.VERIFYING}
 ENDS = frozenset(State) - UNDER_WAY
 
 
+class Kind(StrEnum):
+    """Why an earlier version is made live again."""
+
+    ROLLBACK = "rollback"  # callers fail
+    UNDO = "undo"  # a person wants the version back that a rollback took away
+
+
 class Answer(StrEnum):
     """What Genesys Cloud said to the publish that a permit allowed."""
 
@@ -75,6 +82,11 @@ class Rollback:
     confirmed_at: float | None
     ended_at: float | None
     facts: dict[str, Any]
+    kind: Kind
+    attempt_id: str  # the same for the flows of one change set: the id of the first rollback
+    undoes: str | None
+    approved_by: str | None
+    approved_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +268,7 @@ def _rollbacks(tx: Transaction, query: sa.Select[Any]) -> list[Rollback]:
 def _rollback(row: sa.RowMapping) -> Rollback:
     values: dict[str, Any] = dict(row)
     values["state"] = State(values["state"])
+    values["kind"] = Kind(values["kind"])
     return Rollback(**values)
 
 

@@ -87,6 +87,11 @@ rollbacks = Table(
     Column("confirmed_at", Double),
     Column("ended_at", Double),
     Column("facts", JSON, nullable=False),
+    Column("kind", Text, nullable=False, server_default="rollback"),
+    Column("attempt_id", Text, nullable=False, server_default=""),  # the id of the first rollback of the attempt
+    Column("undoes", Text),  # the rollback that an undo takes back
+    Column("approved_by", Text),
+    Column("approved_at", Double),
     UniqueConstraint(
         "org",
         "object_type",
@@ -98,6 +103,7 @@ rollbacks = Table(
         name="uq_rollbacks_try",
     ),
     Index("ix_rollbacks_object", "org", "object_id"),
+    Index("ix_rollbacks_attempt", "attempt_id"),
 )
 
 steps = Table(

@@ -7,7 +7,7 @@ import pytest
 from genesys.evidence import Evidence, Outcomes
 from genesys.flows import Flow
 from receiver.reader import Read, Reading, unread
-from receiver.store.rollbacks import Rollback, State
+from receiver.store.rollbacks import Kind, Rollback, State
 from receiver.verification import Verified, verify
 
 CONFIRMED_AT = 6000.0
@@ -49,6 +49,11 @@ ROLLBACK = Rollback(
     confirmed_at=CONFIRMED_AT,
     ended_at=None,
     facts={"signal": "error_exit"},
+    kind=Kind.ROLLBACK,
+    attempt_id="r1",
+    undoes=None,
+    approved_by=None,
+    approved_at=None,
 )
 
 
