@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
-from receiver import findings, remembered
+from genesys.flows import Flow
+from receiver import attempt, findings, remembered
 from receiver.applied import apply_policy
+from receiver.attempt import Attempt
+from receiver.change_set import Publication
 from receiver.config import ReceiverSettings
 from receiver.payload import ACTION, REQUIRED_LABELS
 from receiver.policy import CONTRACT
@@ -44,6 +47,7 @@ def situation(
     earlier = [one for one in rolled_back if not remembered.is_own(one, own)]
     accused = [one for one in earlier if one.accused_version == alert.version]
     lifted = quarantines.lifted(tx, alert.org, alert.object_id)
+    part_of = _attempt(tx, alert, flow, settings, now=now, shadow=shadow, own=own)
     evidence = findings.version_evidence(alert, reading, applied)
     return Situation(
         at=now,
@@ -60,7 +64,7 @@ def situation(
         windows=remembered.windows(tx, alert, now),
         flow=flow,
         flow_problem=reading.flow.problem,
-        rollback_in_progress=remembered.in_progress(tx, alert, settings, own),
+        rollback_in_progress=remembered.in_progress(tx, alert, settings, own=own, attempt=part_of),
         written_rollbacks=tuple(one.id for one in accused if one.wrote and one.id not in lifted),
         unwritten_tries=sum(1 for one in accused if not one.wrote),
         tries=len(accused),
@@ -70,9 +74,9 @@ def situation(
         probation=findings.probation(alert, reading, evidence, settings),
         common_cause=findings.common_cause(reading, settings),
         common_cause_problem=reading.neighbours.problem,
-        lockout_until=remembered.lockout_until(tx, alert, settings, shadow=shadow, own=own),
-        started_of_flow=remembered.started(tx, alert.org, alert.object_id, settings, now=now, shadow=shadow, own=own),
-        started_of_org=remembered.started(tx, alert.org, None, settings, now=now, shadow=shadow, own=own),
+        lockout_until=remembered.lockout_until(tx, alert, settings, shadow=shadow, own=own, attempt=part_of),
+        started_of_flow=remembered.started_of_flow(tx, alert, settings, now=now, shadow=shadow, own=own),
+        started_of_org=remembered.started_of_org(tx, alert.org, settings, now=now, shadow=shadow, attempt=part_of),
         target=findings.target(
             alert,
             reading,
@@ -82,12 +86,35 @@ def situation(
             min_live_s=settings.timing.target_min_live_s,
         ),
         target_problem=reading.versions.problem or reading.history.problem or reading.flow.problem,
+        attempt_id=part_of.id,
     )
 
 
 def is_understood(alert: StoredAlert, orgs: frozenset[str]) -> bool:
     """False for an alert that ends as `unknown_contract`, whatever Genesys Cloud says: nothing needs to be read."""
     return alert.labels.get("genesys_contract") == CONTRACT and not _unusable_labels(alert, orgs)
+
+
+def _attempt(
+    tx: Transaction,
+    alert: StoredAlert,
+    flow: Flow | None,
+    settings: ReceiverSettings,
+    *,
+    now: float,
+    shadow: bool,
+    own: Rollback | None,
+) -> Attempt:
+    """What the rollback is a part of, or would be; its flows share a lockout, so it is joined only as long as that."""
+    if own is not None:
+        return attempt.of_rollback(tx, own)
+    if flow is None or flow.live_version != alert.version:
+        return Attempt()
+    accused = Publication(flow.id, flow.published_by, flow.live_published_at)
+    timing = settings.timing
+    return attempt.to_join(
+        tx, alert.org, accused, shadow=shadow, since=now - timing.lockout_s, deployment_s=timing.deployment_s
+    )
 
 
 def _records(tx: Transaction, alert: StoredAlert) -> dict[str, Record]:

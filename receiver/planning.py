@@ -10,7 +10,7 @@ from receiver.situation import Situation
 from receiver.store import rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
-from receiver.store.rollbacks import Kind, Rollback, State
+from receiver.store.rollbacks import LEASED, Kind, Rollback, State
 from receiver.tools import Tools
 
 
@@ -43,6 +43,12 @@ def facts_of(now: Situation) -> dict[str, Any]:
     return facts
 
 
+def _ahead(tx: Transaction, now: Situation) -> int:
+    """How many publishes of the same attempt have their turn before: each may take as long as it is allowed to."""
+    members = [] if now.attempt_id is None else rollbacks.of_attempt(tx, now.attempt_id)
+    return sum(1 for one in members if one.state in LEASED)
+
+
 def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, decision: Decision) -> Rollback | None:
     """Create the rollback that a decision calls for; None if the decision holds back.
 
@@ -71,7 +77,7 @@ def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, deci
         reason="mode observe" if shadow else "",
         revision=1,
         created_at=now.at,
-        deadline=now.at + tools.timing.rollback_deadline_s,
+        deadline=now.at + tools.timing.rollback_deadline_s * (1 + _ahead(tx, now)),
         not_before=now.at,
         started_at=now.at if shadow else None,
         wrote=shadow,
@@ -80,7 +86,9 @@ def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, deci
         ended_at=now.at if shadow else None,
         facts=facts_of(now) | {"signal": alert.signal, "owner": policy.owner},
         kind=Kind.ROLLBACK,
-        attempt_id=rollback_id,
+        attempt_id=now.attempt_id or rollback_id,
+        published_by=now.flow.published_by,
+        deployment_id=None,
         undoes=None,
         approved_by=None,
         approved_at=None,

@@ -2,6 +2,7 @@
 
 from genesys.errors import GenesysError, Refused, Throttled, Unavailable
 from genesys.flows import Operation, Readback
+from receiver import attempt
 from receiver.confirmation import conclude, facts_before_write, meanwhile
 from receiver.ending import end
 from receiver.gather import situation
@@ -23,8 +24,8 @@ _UNAUTHORIZED = 401  # the token ran out between the reading and the write: the 
 
 def publish(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     """Decide anew on fresh facts; if nothing holds back, write the permit and send."""
-    now = tools.store.transact(tools.clock)
-    if now < rollback.not_before:
+    now, must_wait = tools.store.transact(lambda tx: (tools.clock(tx), _must_wait(tx, rollback)))
+    if now < rollback.not_before or must_wait:
         return
     tools.alertmanagers.refresh(now)
     reading = tools.reader.read_afresh(rollback.object_id, now=now)
@@ -45,7 +46,7 @@ def _decide_anew(
     """In the transaction that enters `publishing`: a pause, silence or window opened meanwhile is obeyed."""
     leases.hold(tx, lease, now=tools.clock(tx))
     now = tools.clock(tx)  # to hold the lease may have meant to wait for it
-    if _took_effect(tx, tools, rollback, reading, now):
+    if _must_wait(tx, rollback) or _took_effect(tx, tools, rollback, reading, now):
         return None
     alert = alerts.get(tx, rollback.alert_id)
     if alert is None:
@@ -83,6 +84,11 @@ def _decide_anew(
     rollbacks.add_step(tx, publishing, "permit", at=now, detail=detail)
     put_triggered(tx, tools.telling, publishing, now=now)
     return publishing, permit
+
+
+def _must_wait(tx: Transaction, rollback: Rollback) -> bool:
+    """The publishes of one attempt are sent one after another."""
+    return attempt.must_wait(attempt.of_rollback(tx, rollback), rollback)
 
 
 def _took_effect(tx: Transaction, tools: Tools, rollback: Rollback, reading: Reading, now: float) -> bool:

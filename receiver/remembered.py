@@ -1,5 +1,6 @@
 """What the store remembers that bears on a decision: who has stopped it, and what was rolled back before."""
 
+from receiver.attempt import Attempt, is_at_work
 from receiver.config import ReceiverSettings, Scope
 from receiver.notify.events import rfc3339
 from receiver.store import controls, rollbacks
@@ -36,12 +37,18 @@ def windows(tx: Transaction, alert: StoredAlert, now: float) -> tuple[str, ...]:
     )
 
 
-def in_progress(tx: Transaction, alert: StoredAlert, settings: ReceiverSettings, own: Rollback | None) -> str | None:
-    """Another rollback that has to end first: one of the same flow, or one under the same lease."""
+def in_progress(
+    tx: Transaction, alert: StoredAlert, settings: ReceiverSettings, *, own: Rollback | None, attempt: Attempt
+) -> str | None:
+    """Another rollback that has to end first: one of the same flow, or one under the same lease.
+
+    Those of one attempt are planned side by side; their publishes are sent one after another.
+    """
     org = None if settings.lease_scope is Scope.ALL else alert.org
     for one in rollbacks.under_way(tx, org):
         same_flow = (one.org, one.object_id) == (alert.org, alert.object_id)
-        if not is_own(one, own) and (one.state in LEASED or same_flow):
+        has_its_turn = one.state in LEASED and not (attempt.has(one) and (own is None or not is_at_work(one)))
+        if not is_own(one, own) and (has_its_turn or same_flow):
             return f"{one.id} ({one.state.value}, flow {one.object_id} of {one.org})"
     return None
 
@@ -55,30 +62,38 @@ def restored_by(earlier: list[Rollback], version: str) -> str | None:
 
 
 def lockout_until(
-    tx: Transaction, alert: StoredAlert, settings: ReceiverSettings, *, shadow: bool, own: Rollback | None
+    tx: Transaction,
+    alert: StoredAlert,
+    settings: ReceiverSettings,
+    *,
+    shadow: bool,
+    own: Rollback | None,
+    attempt: Attempt,
 ) -> float:
-    """When the lockout of the flow ends (Unix seconds); 0 if there is none."""
+    """When the lockout of the flow ends (Unix seconds); 0 if there is none. The flows of one attempt share theirs."""
     org = None if settings.lockout_scope is Scope.ALL else alert.org
     flow_id = alert.object_id if settings.lockout_scope is Scope.FLOW else None
     if own is not None and own.started_at is not None:
         return 0.0  # it is this rollback's own lockout
-    started_at = rollbacks.last_start(tx, org, flow_id, shadow=shadow)
+    started_at = rollbacks.last_start(tx, org, flow_id, shadow=shadow, but_of=attempt.id)
     return 0.0 if started_at is None else started_at + settings.timing.lockout_s
 
 
-def started(
-    tx: Transaction,
-    org: str,
-    flow_id: str | None,
-    settings: ReceiverSettings,
-    *,
-    now: float,
-    shadow: bool,
-    own: Rollback | None,
+def started_of_flow(
+    tx: Transaction, alert: StoredAlert, settings: ReceiverSettings, *, now: float, shadow: bool, own: Rollback | None
 ) -> int:
-    """Rollbacks that count against the budget, other than the one that the decision is about."""
-    found = rollbacks.started_since(tx, org, flow_id, since=now - settings.timing.budget_s, shadow=shadow)
+    """Rollbacks of the flow that count against its budget, other than the one that the decision is about."""
+    since = now - settings.timing.budget_s
+    found = rollbacks.started_since(tx, alert.org, alert.object_id, since=since, shadow=shadow)
     return sum(1 for one in found if not is_own(one, own))
+
+
+def started_of_org(
+    tx: Transaction, org: str, settings: ReceiverSettings, *, now: float, shadow: bool, attempt: Attempt
+) -> int:
+    """Attempts that count against the organization's budget, other than the one that the decision is about."""
+    found = rollbacks.started_since(tx, org, None, since=now - settings.timing.budget_s, shadow=shadow)
+    return len({one.attempt_id for one in found if not attempt.has(one)})
 
 
 def is_own(one: Rollback, own: Rollback | None) -> bool:

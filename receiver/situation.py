@@ -93,3 +93,4 @@ class Situation:
     started_of_org: int
     target: TargetChoice | None
     target_problem: str
+    attempt_id: str | None  # the attempt that works on the same change set, and that a rollback would be a part of

@@ -9,6 +9,8 @@ import click
 
 Json = Mapping[str, Any]
 
+_SHORT = 8  # of an id: enough to see which rollbacks are of one attempt
+
 _COLOURS = {
     "active": "yellow",
     "open": "red",
@@ -149,11 +151,12 @@ def rollbacks(found: Iterable[Json], clock: Clock) -> str:
             _versions(rollback),
             rollback["state"],
             rollback["reason"],
+            rollback["attempt_id"][:_SHORT],
             rollback["id"],
         )
         for rollback in found
     ]
-    return table(("AT", "ORG", "FLOW", "VERSIONS", "STATE", "REASON", "ID"), rows, empty="no rollbacks")
+    return table(("AT", "ORG", "FLOW", "VERSIONS", "STATE", "REASON", "ATTEMPT", "ID"), rows, empty="no rollbacks")
 
 
 def _versions(rollback: Json) -> str:
@@ -180,12 +183,31 @@ def story(rollback: Json, clock: Clock) -> str:
             f"planned  {clock.show(rollback['created_at'])}",
             f"ended    {clock.show(rollback['ended_at'])}",
             *(f"{plain(name)}: {plain(value)}" for name, value in facts),
+            *_attempt(rollback),
             "",
             table(("AT", "STATE", "STEP", "DETAIL"), steps, empty="no steps yet"),
             "",
             table(("PERMIT", "VERSION", "VALID UNTIL", "ANSWER"), permits, empty="no permit to publish was given"),
         )
     )
+
+
+def _attempt(rollback: Json) -> list[str]:
+    """The flows of the same change set, if there is more than this one."""
+    if len(rollback["members"]) == 1:
+        return []
+    rows = [
+        (
+            one["flow_name"] or one["flow_id"],
+            f"{one['accused_version_id']} -> {one['target_version_id']}",
+            one["state"],
+            one["reason"],
+            one["rollback_id"],
+        )
+        for one in rollback["members"]
+    ]
+    head = f"attempt  {plain(rollback['attempt_state'])}, {len(rows)} flows of one change set"
+    return ["", head, table(("FLOW", "VERSIONS", "STATE", "REASON", "ROLLBACK"), rows, empty="")]
 
 
 def _detail(detail: Json) -> str:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from receiver import attempt
 from receiver.policy import Decision, Verdict
 from receiver.store import outbox
 from receiver.store.alerts import StoredAlert
@@ -67,7 +68,9 @@ class Telling:
 
 
 def put_triggered(tx: Transaction, telling: Telling, rollback: Rollback, *, now: float) -> None:
-    """The permit to publish has been given: nothing is switched yet."""
+    """The permit to publish has been given: nothing is switched yet. People hear once of the flows of an attempt."""
+    if attempt.was_told_with_another(rollback, attempt.of_rollback(tx, rollback).members):
+        return
     action = f"SWITCHING_TO_VERSION_{rollback.target_version}"
     _put_rollback(tx, telling, rollback, IncidentType.AUTO_ROLLBACK_TRIGGERED, action, now)
 
@@ -131,6 +134,8 @@ def _put_rollback(
         "verdict": Verdict.OBSERVING.value if rollback.shadow else Verdict.ROLL_BACK.value,
         "reason": rollback.reason,
         "overwrote_newer": rollback.facts.get("overwrote_newer"),
+        "attempt_id": rollback.attempt_id,
+        **attempt.facts_of(attempt.of_rollback(tx, rollback).members),
         "explain_url": telling.explain_url(rollback.id),
     }
     outbox.put(tx, telling.sinks, f"{rollback.id}/{kind.value}", payload, now=now)

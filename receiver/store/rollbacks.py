@@ -84,6 +84,8 @@ class Rollback:
     facts: dict[str, Any]
     kind: Kind
     attempt_id: str  # the same for the flows of one change set: the id of the first rollback
+    published_by: str | None
+    deployment_id: str | None
     undoes: str | None
     approved_by: str | None
     approved_at: float | None
@@ -182,6 +184,24 @@ def of_flow(tx: Transaction, org: str, object_id: str, *, shadow: bool) -> list[
     return _rollbacks(tx, query.order_by(rollbacks.c.created_at.desc(), rollbacks.c.id))
 
 
+def of_attempt(tx: Transaction, attempt_id: str) -> list[Rollback]:
+    """The rollbacks of one attempt, oldest first."""
+    query = sa.select(rollbacks).where(rollbacks.c.attempt_id == attempt_id)
+    return _rollbacks(tx, query.order_by(rollbacks.c.created_at, rollbacks.c.id))
+
+
+def first_of_attempts(tx: Transaction, org: str, *, since: float, shadow: bool) -> list[Rollback]:
+    """The first rollback of each attempt of an organization that was begun after `since`, newest first."""
+    query = sa.select(rollbacks).where(
+        rollbacks.c.org == org,
+        rollbacks.c.shadow == shadow,
+        rollbacks.c.kind == Kind.ROLLBACK.value,
+        rollbacks.c.attempt_id == rollbacks.c.id,
+        rollbacks.c.created_at > since,
+    )
+    return _rollbacks(tx, query.order_by(rollbacks.c.created_at.desc(), rollbacks.c.id))
+
+
 def newest(tx: Transaction, *, org: str | None, flow_id: str | None, limit: int) -> list[Rollback]:
     """For people: the newest rollbacks first."""
     query = sa.select(rollbacks).order_by(rollbacks.c.created_at.desc(), rollbacks.c.id).limit(limit)
@@ -201,9 +221,13 @@ def newest_of_each_flow(tx: Transaction) -> list[Rollback]:
     return list(rows.values())
 
 
-def last_start(tx: Transaction, org: str | None, flow_id: str | None, *, shadow: bool) -> float | None:
-    """When a rollback last started in an organization (None: in any), or of one of its flows."""
+def last_start(
+    tx: Transaction, org: str | None, flow_id: str | None, *, shadow: bool, but_of: str | None = None
+) -> float | None:
+    """When a rollback last started in an organization (None: in any), or of one of its flows; but of one attempt."""
     query = sa.select(sa.func.max(rollbacks.c.started_at)).where(rollbacks.c.shadow == shadow)
+    if but_of is not None:
+        query = query.where(rollbacks.c.attempt_id != but_of)
     if org is not None:
         query = query.where(rollbacks.c.org == org)
     if flow_id is not None:

@@ -7,6 +7,7 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 from pydantic import Field
 
+from receiver import attempt
 from receiver.config import Role
 from receiver.policy import Verdict
 from receiver.store import alerts, decisions, rollbacks
@@ -82,11 +83,13 @@ def blueprint(store: Store, tokens: Tokens) -> Blueprint:
             raise not_found("there is no such rollback")
         with store.begin() as tx:
             rollback = rollbacks.get(tx, rollback_id)
+            members = attempt.of_rollback(tx, rollback).members if rollback else ()
             steps, permits = rollbacks.steps_of(tx, rollback_id), rollbacks.permits_of(tx, rollback_id)
         if rollback is None:
             raise not_found(f"there is no rollback {rollback_id}")
         return {
             **_rollback(rollback),
+            **attempt.facts_of(members),
             "steps": [_step(step) for step in steps],
             "permits": [_permit(permit) for permit in permits],
         }
@@ -135,6 +138,8 @@ def _decision(decision: StoredDecision) -> Json:
 def _rollback(rollback: Rollback) -> Json:
     return {
         "id": rollback.id,
+        "kind": rollback.kind.value,
+        "attempt_id": rollback.attempt_id,
         "alert_id": rollback.alert_id,
         "org": rollback.org,
         "flow_id": rollback.object_id,
