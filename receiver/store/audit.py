@@ -34,6 +34,8 @@ class Kind(StrEnum):
     WINDOW_OPENED = "window_opened"
     WINDOW_CLOSED = "window_closed"
     QUARANTINE_LIFTED = "quarantine_lifted"
+    DEPLOYMENT_REGISTERED = "deployment_registered"
+    DEPLOYMENT_GOOD = "deployment_good"
 
 
 @dataclass(frozen=True, slots=True)

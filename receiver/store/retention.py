@@ -14,7 +14,10 @@ from receiver.store.alerts import END_RECORDED
 from receiver.store.database import Transaction
 from receiver.store.schema import (
     alerts,
+    contents,
     decisions,
+    deployment_members,
+    deployments,
     flows,
     listings,
     outbox,
@@ -42,6 +45,12 @@ BOUNDED_BY: Mapping[str, str] = {
     "leases": "the configured organizations: a row each, and one each for all of them and for retention",
     "flows": "Genesys Cloud: the live flows, replaced by each listing",
     "listings": "the configured organizations: a row each",
+    "deployments": "age since the registration; they stay while a version of theirs is in quarantine or live",
+    "deployment_members": "their deployment",
+    "contents": (
+        "age since it was read, for what is needed again is read again; it stays while a version of the flow is in "
+        "quarantine"
+    ),
     "watchdogs": "one row",
     "audit": "nothing: it is what remains",
     "audit_heads": "one row",
@@ -82,6 +91,8 @@ def sweep(tx: Transaction, horizon: Horizon, *, limit: int) -> dict[str, int]:
             tx, windows, windows.c.id, sa.func.coalesce(windows.c.closed_at, windows.c.ends_at) < horizon.old, limit
         ),
         "outbox": _remove(tx, outbox, outbox.c.id, outbox.c.delivered_at < horizon.old, limit),
+        "deployments": _remove_deployments(tx, horizon, limit),
+        "contents": _remove_contents(tx, horizon, limit),
     }
     return {table: count for table, count in gone.items() if count}
 
@@ -137,6 +148,36 @@ def _remove_rollbacks(tx: Transaction, horizon: Horizon, limit: int) -> int:
     for table in (steps, permits, quarantines):
         tx.execute(sa.delete(table).where(table.c.rollback_id.in_(ids)))
     return tx.execute(sa.delete(rollbacks).where(rollbacks.c.id.in_(ids))).rowcount
+
+
+def _remove_deployments(tx: Transaction, horizon: Horizon, limit: int) -> int:
+    """With their members; what makes a version known bad stays as long as it does."""
+    member = deployment_members
+    live = sa.exists().where(
+        flows.c.org == member.c.org, flows.c.id == member.c.object_id, flows.c.live_version == member.c.version
+    )
+    needed = sa.exists().where(
+        member.c.deployment_id == deployments.c.id,
+        sa.or_(live, _in_quarantine(member, quarantines.c.version == member.c.version)),
+    )
+    condition = sa.and_(deployments.c.registered_at < horizon.old, sa.not_(needed))
+    ids = _doomed(tx, deployments, deployments.c.id, condition, limit)
+    tx.execute(sa.delete(member).where(member.c.deployment_id.in_(ids)))
+    return tx.execute(sa.delete(deployments).where(deployments.c.id.in_(ids))).rowcount
+
+
+def _remove_contents(tx: Transaction, horizon: Horizon, limit: int) -> int:
+    condition = sa.and_(contents.c.read_at < horizon.old, sa.not_(_in_quarantine(contents)))
+    key = list(contents.primary_key)
+    query = sa.select(*key).where(condition).order_by(*key).limit(limit)
+    found = tx.execute(query.with_for_update(skip_locked=True)).all()
+    return tx.execute(sa.delete(contents).where(sa.tuple_(*key).in_([tuple(row) for row in found]))).rowcount
+
+
+def _in_quarantine(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """A version of the object in a row of the table is in quarantine now."""
+    same_object = (quarantines.c[name] == table.c[name] for name in ("org", "object_type", "object_id"))
+    return sa.exists().where(*same_object, quarantines.c.lifted_at.is_(None), *conditions)
 
 
 def _remove(

@@ -273,6 +273,45 @@ ledger_readings = Table(
     Column("problem", Text, nullable=False),  # of the newest try; empty if it succeeded
 )
 
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("org", Text, nullable=False),
+    Column("commit_id", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("rollback", Text, nullable=False),
+    Column("registered_at", Double, nullable=False),
+    Column("registered_by", Text, nullable=False),
+    Column("good_at", Double),
+    Column("good_by", Text),
+    Index("ix_deployments_org", "org", "registered_at"),
+)
+
+deployment_members = Table(
+    "deployment_members",
+    metadata,
+    Column("deployment_id", ForeignKey("deployments.id", name="fk_deployment_members_deployment"), primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("object_id", Text, primary_key=True),
+    Column("org", Text, nullable=False),
+    Column("source_digest", Text, nullable=False),
+    Column("version", Text),  # null until it is known
+    Index("ix_deployment_members_object", "org", "object_id"),
+)
+
+contents = Table(  # of versions, which never change
+    "contents",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("object_id", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("read_at", Double, nullable=False),
+)
+
 watchdogs = Table(
     "watchdogs",
     metadata,
