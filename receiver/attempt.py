@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver.change_set import Publication, belong_together
-from receiver.store import rollbacks
+from receiver.store import deployments, rollbacks
 from receiver.store.database import Transaction
 from receiver.store.rollbacks import UNDER_WAY, Rollback, State
 
@@ -43,14 +43,18 @@ def to_join(
         found = of_rollback(tx, first)
         if any(one.object_id == accused.flow_id for one in found.members):
             continue
-        if any(belong_together(accused, publication_of(one), deployment_s=deployment_s) for one in found.members):
+        published = [_publication(tx, one) for one in found.members]
+        if any(belong_together(accused, one, deployment_s=deployment_s) for one in published):
             return found
     return Attempt()
 
 
-def publication_of(rollback: Rollback) -> Publication:
-    """How the version that a rollback takes back had come to be."""
-    return Publication(rollback.object_id, rollback.published_by, rollback.live_since or None, rollback.deployment_id)
+def _publication(tx: Transaction, rollback: Rollback) -> Publication:
+    """How the version that a rollback takes back had come to be; it may have been registered meanwhile."""
+    registered = deployments.of_version(tx, rollback.org, rollback.object_id, rollback.accused_version)
+    return Publication(
+        rollback.object_id, rollback.published_by, rollback.live_since or None, registered.id if registered else None
+    )
 
 
 def is_at_work(rollback: Rollback) -> bool:

@@ -13,9 +13,10 @@ from receiver.policy import CONTRACT
 from receiver.reader import Reading
 from receiver.service import Record
 from receiver.situation import Mode, Situation, Suppression
-from receiver.store import ledger, quarantines, rollbacks
+from receiver.store import deployments, ledger, quarantines, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
+from receiver.store.deployments import Deployment
 from receiver.store.rollbacks import Rollback
 
 
@@ -47,7 +48,8 @@ def situation(
     earlier = [one for one in rolled_back if not remembered.is_own(one, own)]
     accused = [one for one in earlier if one.accused_version == alert.version]
     lifted = quarantines.lifted(tx, alert.org, alert.object_id)
-    part_of = _attempt(tx, alert, flow, settings, now=now, shadow=shadow, own=own)
+    registered = deployments.of_version(tx, alert.org, alert.object_id, alert.version)
+    part_of = _attempt(tx, alert, flow, registered, settings, now=now, shadow=shadow, own=own)
     evidence = findings.version_evidence(alert, reading, applied)
     return Situation(
         at=now,
@@ -56,7 +58,7 @@ def situation(
         firing=alert.is_open,
         accused_version=alert.version,
         pauses=remembered.pauses(tx, alert.org),
-        holds=remembered.holds(tx, alert),
+        holds=remembered.holds(tx, alert, registered),
         mode=applied.mode if applied else None,
         mode_note=applied.note if applied else "",
         alertmanager_configured=around.alertmanager_configured,
@@ -72,7 +74,7 @@ def situation(
         evidence=evidence,
         evidence_problem=reading.evidence.problem or reading.history.problem or reading.flow.problem,
         probation=findings.probation(alert, reading, evidence, settings),
-        common_cause=findings.common_cause(reading, settings),
+        common_cause=findings.common_cause(reading, settings, remembered.registered(tx, alert.org, reading)),
         common_cause_problem=reading.neighbours.problem,
         lockout_until=remembered.lockout_until(tx, alert, settings, shadow=shadow, own=own, attempt=part_of),
         started_of_flow=remembered.started_of_flow(tx, alert, settings, now=now, shadow=shadow, own=own),
@@ -86,6 +88,7 @@ def situation(
             min_live_s=settings.timing.target_min_live_s,
         ),
         target_problem=reading.versions.problem or reading.history.problem or reading.flow.problem,
+        deployment=registered,
         attempt_id=part_of.id,
     )
 
@@ -99,6 +102,7 @@ def _attempt(
     tx: Transaction,
     alert: StoredAlert,
     flow: Flow | None,
+    registered: Deployment | None,
     settings: ReceiverSettings,
     *,
     now: float,
@@ -110,7 +114,8 @@ def _attempt(
         return attempt.of_rollback(tx, own)
     if flow is None or flow.live_version != alert.version:
         return Attempt()
-    accused = Publication(flow.id, flow.published_by, flow.live_published_at)
+    deployment_id = registered.id if registered else None
+    accused = Publication(flow.id, flow.published_by, flow.live_published_at, deployment_id)
     timing = settings.timing
     return attempt.to_join(
         tx, alert.org, accused, shadow=shadow, since=now - timing.lockout_s, deployment_s=timing.deployment_s

@@ -38,6 +38,9 @@ def facts_of(now: Situation) -> dict[str, Any]:
             "data_end": rfc3339(evidence.end),
             "live_since": rfc3339(evidence.live_since),
         }
+    deployed = now.deployment
+    if deployed is not None:
+        facts |= {"deployment_id": deployed.id, "commit": deployed.commit, "deployed_by": deployed.actor}
     if now.target is not None:
         facts["considered"] = [{"version": one.version, "reason": one.reason} for one in now.target.considered]
     return facts
@@ -88,7 +91,6 @@ def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, deci
         kind=Kind.ROLLBACK,
         attempt_id=now.attempt_id or rollback_id,
         published_by=now.flow.published_by,
-        deployment_id=None,
         undoes=None,
         approved_by=None,
         approved_at=None,

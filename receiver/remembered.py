@@ -3,9 +3,11 @@
 from receiver.attempt import Attempt, is_at_work
 from receiver.config import ReceiverSettings, Scope
 from receiver.notify.events import rfc3339
-from receiver.store import controls, rollbacks
+from receiver.reader import Reading
+from receiver.store import controls, deployments, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
+from receiver.store.deployments import Consent, Deployment
 from receiver.store.rollbacks import LEASED, Rollback, State
 
 
@@ -17,14 +19,27 @@ def pauses(tx: Transaction, org: str) -> tuple[str, ...]:
     )
 
 
-def holds(tx: Transaction, alert: StoredAlert) -> tuple[str, ...]:
-    """Who wants hands off the flow, and why."""
-    return tuple(
+def holds(tx: Transaction, alert: StoredAlert, registered: Deployment | None) -> tuple[str, ...]:
+    """Who wants hands off the flow, and why; a deployment may be registered as one that is never rolled back."""
+    found = tuple(
         f"{'every flow' if hold.flow_id == controls.EVERY_FLOW else 'the flow'} held for {hold.owner}, "
         f"set by {hold.held_by}: {hold.reason}"
         for hold in controls.list_holds(tx, alert.org)
         if hold.covers(alert.object_id)
     )
+    if registered is None or registered.rollback is not Consent.NEVER:
+        return found
+    return (*found, f"{registered.describe()} is never to be rolled back")
+
+
+def registered(tx: Transaction, org: str, reading: Reading) -> dict[tuple[str, str], str]:
+    """The registered deployment of each flow that fails, by flow id and version."""
+    found = {}
+    for one in reading.neighbours.value or ():
+        deployment = deployments.of_version(tx, org, one.flow_id, one.version) if one.fails else None
+        if deployment is not None:
+            found[one.flow_id, one.version] = deployment.id
+    return found
 
 
 def windows(tx: Transaction, alert: StoredAlert, now: float) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from genesys.excess import Finding
 from genesys.flows import Flow
 from receiver.common_cause import CommonCause
 from receiver.probation import Probation
+from receiver.store.deployments import Deployment
 from receiver.target import TargetChoice
 
 
@@ -93,4 +94,5 @@ class Situation:
     started_of_org: int
     target: TargetChoice | None
     target_problem: str
+    deployment: Deployment | None  # that a pipeline has registered the accused version with
     attempt_id: str | None  # the attempt that works on the same change set, and that a rollback would be a part of

@@ -162,6 +162,8 @@ def _payload(kind: IncidentType, action: str, facts: dict[str, Any], now: float)
                 "window",
                 "published_at",
                 "published_by",
+                "commit",
+                "deployed_by",
             )
         },
     }

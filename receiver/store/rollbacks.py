@@ -85,7 +85,6 @@ class Rollback:
     kind: Kind
     attempt_id: str  # the same for the flows of one change set: the id of the first rollback
     published_by: str | None
-    deployment_id: str | None
     undoes: str | None
     approved_by: str | None
     approved_at: float | None

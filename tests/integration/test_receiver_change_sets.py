@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from genesys.errors import Refused
-from receiver.store import controls, leases, rollbacks
+from receiver.store import controls, deployments, leases, rollbacks
+from receiver.store.deployments import Consent, Member, Registration
 from receiver.store.rollbacks import LEASED, Rollback, State
 from tests.integration.receiver_world import (
     BAD_PUBLISH_AT,
@@ -216,3 +217,61 @@ def test_observing_arms_a_shadow_attempt_in_the_same_way(tmp_path: Path) -> None
         assert len({one.attempt_id for one in found}) == 1
         with here.store.begin() as tx:
             assert rollbacks.first_of_attempts(tx, "retail", since=0.0, shadow=False) == []
+
+
+# Registered by a pipeline ---------------------------------------------------------------------------------------------
+
+
+def register(here: Scene, *flow_ids: str, rollback: Consent = Consent.AUTO) -> None:
+    told = Registration(
+        "retail", tuple(Member(one, "0" * 64, "14.0") for one in flow_ids), "a1b2c3", "cx", "", rollback
+    )
+    with here.store.begin() as tx:
+        deployments.register(tx, told, by="pipeline", now=here.time.now, repeat_s=600.0, resolve_s=600.0)
+
+
+def test_a_registered_deployment_is_one_attempt_whoever_published_its_flows_when(here: Scene) -> None:
+    populate(here, flow("flow-1"), flow("flow-2", by="ann", at=BAD_PUBLISH_AT - 700), flow("flow-3"))
+    register(here, "flow-1", "flow-2")
+    accuse(here, *FLOWS)
+    here.run(300, step_s=5)
+    assert sorted(publishes(here)) == [("flow-1", GOOD), ("flow-2", GOOD)]
+    assert "lockout" in here.verdicts()  # flow-3 was not registered with them
+    (told, *_) = triggers(here)
+    assert (told["commit"], told["deployed_by"]) == ("a1b2c3", "cx")
+
+
+def test_what_is_registered_after_the_first_was_rolled_back_belongs_to_it_all_the_same(here: Scene) -> None:
+    populate(here, flow("flow-1"), flow("flow-2", by="ann"))
+    accuse(here, "flow-1")
+    here.run(60)
+    register(here, "flow-1", "flow-2")
+    accuse(here, "flow-2")
+    here.run(60)
+    assert len({one.attempt_id for one in here.rollbacks()}) == 1
+
+
+def test_a_deployment_that_is_never_to_be_rolled_back_is_held(here: Scene) -> None:
+    register(here, "flow-1", rollback=Consent.NEVER)
+    accuse(here, "flow-1", "flow-2")
+    here.run(300, step_s=5)
+    assert publishes(here) == [("flow-2", GOOD)]
+    held = next(decision for decision in here.decisions() if decision.object_id == "flow-1")
+    assert held.verdict == "held"
+    (guard,) = [one for one in held.guards if one["guard"] == "held"]
+    assert "commit a1b2c3" in guard["value"]
+    assert [event["verdict"] for event in here.told() if event["flow_id"] == "flow-1"] == ["held"]
+
+
+def test_flows_of_one_registered_deployment_are_no_common_cause(here: Scene) -> None:
+    """Three of four flows fail; published by three people they are three deployments, and nothing is done."""
+    people = {"flow-1": "ann", "flow-2": "bob", "flow-3": "eve"}
+    healthy = FlowInGenesys("flow-4", timeline=[(BAD_PUBLISH_AT - 10 * DAY_S, "7.0")], error_ratio={})
+    populate(here, *(flow(one, by=by) for one, by in people.items()), healthy)
+    accuse(here, *FLOWS)
+    here.run(30)
+    assert publishes(here) == []
+    assert set(here.verdicts()) == {"common_cause"}
+    register(here, *FLOWS)
+    here.run(120)
+    assert len(publishes(here)) == 3

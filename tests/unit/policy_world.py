@@ -71,6 +71,8 @@ GOOD = Situation(
     started_of_org=0,
     target=TargetChoice("13.0", (Candidate("13.0", ""),)),
     target_problem="",
+    deployment=None,
+    attempt_id=None,
 )
 
 # What breaks each guard alone: a phrase, the guard, the change; in the order of the guards.

@@ -52,7 +52,6 @@ ROLLBACK = Rollback(
     kind=Kind.ROLLBACK,
     attempt_id="r1",
     published_by=None,
-    deployment_id=None,
     undoes=None,
     approved_by=None,
     approved_at=None,
