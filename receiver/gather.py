@@ -1,6 +1,6 @@
 """Puts a situation together: an alert, what Genesys Cloud says (`Reading`), and what the store remembers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from receiver import findings, remembered
 from receiver.applied import apply_policy
@@ -13,7 +13,8 @@ from receiver.situation import Mode, Situation, Suppression
 from receiver.store import ledger, quarantines, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
-from receiver.store.rollbacks import Rollback
+from receiver.store.rollbacks import Rollback, State
+from receiver.target import undo_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ def situation(
     rolled_back = rollbacks.of_flow(tx, alert.org, alert.object_id, shadow=shadow)
     earlier = [one for one in rolled_back if not remembered.is_own(one, own)]
     accused = [one for one in earlier if one.accused_version == alert.version]
+    tried = [one for one in accused if not one.is_undo]
     lifted = quarantines.lifted(tx, alert.org, alert.object_id)
     evidence = findings.version_evidence(alert, reading, applied)
     return Situation(
@@ -61,8 +63,8 @@ def situation(
         flow=flow,
         flow_problem=reading.flow.problem,
         rollback_in_progress=remembered.in_progress(tx, alert, settings, own),
-        written_rollbacks=tuple(one.id for one in accused if one.wrote and one.id not in lifted),
-        unwritten_tries=sum(1 for one in accused if not one.wrote),
+        written_rollbacks=tuple(one.id for one in tried if one.wrote and one.id not in lifted),
+        unwritten_tries=sum(1 for one in tried if not one.wrote and one.state is not State.AWAITING_APPROVAL),
         tries=len(accused),
         restored_by=remembered.restored_by(earlier, alert.version),
         evidence=evidence,
@@ -78,11 +80,35 @@ def situation(
             reading,
             evidence,
             _records(tx, alert),
-            rolled_back=frozenset(one.accused_version for one in earlier if one.wrote and one.id not in lifted),
+            rolled_back=frozenset(
+                one.accused_version for one in earlier if one.wrote and not one.is_undo and one.id not in lifted
+            ),
             min_live_s=settings.timing.target_min_live_s,
         ),
         target_problem=reading.versions.problem or reading.history.problem or reading.flow.problem,
+        approval_asked_by=None,
+        approval_waiting=next((one.id for one in tried if one.state is State.AWAITING_APPROVAL), None),
+        approved_by=None if own is None else own.approved_by,
+        denied_by=remembered.denied_by(tx, alert, tried),
     )
+
+
+def situation_of_undo(
+    tx: Transaction,
+    alert: StoredAlert,
+    reading: Reading,
+    suppression: Suppression | None,
+    around: Surroundings,
+    *,
+    now: float,
+    own: Rollback,
+) -> Situation:
+    """The same as if the version that is to be taken away were accused; the target is what people have chosen."""
+    turned = replace(alert, version=own.accused_version)
+    found = situation(tx, turned, reading, suppression, around, now=now, own=own)
+    versions = reading.versions.value
+    target = None if versions is None else undo_target(versions, own.target_version)
+    return replace(found, target=target, target_problem=reading.versions.problem)
 
 
 def is_understood(alert: StoredAlert, orgs: frozenset[str]) -> bool:

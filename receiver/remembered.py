@@ -2,7 +2,7 @@
 
 from receiver.config import ReceiverSettings, Scope
 from receiver.notify.events import rfc3339
-from receiver.store import controls, rollbacks
+from receiver.store import alerts, controls, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
 from receiver.store.rollbacks import LEASED, Rollback, State
@@ -36,13 +36,43 @@ def windows(tx: Transaction, alert: StoredAlert, now: float) -> tuple[str, ...]:
     )
 
 
-def in_progress(tx: Transaction, alert: StoredAlert, settings: ReceiverSettings, own: Rollback | None) -> str | None:
-    """Another rollback that has to end first: one of the same flow, or one under the same lease."""
-    org = None if settings.lease_scope is Scope.ALL else alert.org
-    for one in rollbacks.under_way(tx, org):
-        same_flow = (one.org, one.object_id) == (alert.org, alert.object_id)
-        if not is_own(one, own) and (one.state in LEASED or same_flow):
+def in_progress(
+    tx: Transaction, about: StoredAlert | Rollback, settings: ReceiverSettings, own: Rollback | None
+) -> str | None:
+    """Another rollback that has to end first: one of the same flow, or one under the same lease.
+
+    None that only waits for approval; nor the one that an undo takes back while it is verified.
+    """
+    org = None if settings.lease_scope is Scope.ALL else about.org
+    for one in rollbacks.under_way(tx, org, LEASED | {State.VERIFYING}):
+        same_flow = (one.org, one.object_id) == (about.org, about.object_id)
+        first = own is None or not (is_own(one, own) or one.id == own.undoes or _comes_later(one, own))
+        if first and (one.state in LEASED or same_flow):
             return f"{one.id} ({one.state.value}, flow {one.object_id} of {one.org})"
+    return None
+
+
+def _comes_later(one: Rollback, own: Rollback) -> bool:
+    """Whether `one` waits for `own`: people order rollbacks at any time, so that several may be planned at once."""
+    if one.state is not State.PLANNED or one.started_at is not None:
+        return False
+    return own.started_at is not None or _turn(one) > _turn(own)
+
+
+def _turn(one: Rollback) -> tuple[bool, float, str]:
+    """An undo is what people want now; what waits for the end of a lockout must not keep it waiting."""
+    return not one.is_undo, one.planned_at, one.id
+
+
+def denied_by(tx: Transaction, alert: StoredAlert, tried: list[Rollback]) -> str | None:
+    """Who has refused to roll the version back, and why; it holds for the alerts that were there when they said so."""
+    for one in tried:
+        if "denied_by" not in one.facts:
+            continue
+        asked_about = alerts.get(tx, one.alert_id)
+        if alert.received_at <= (one.ended_at or 0.0) or (asked_about is not None and asked_about.is_open):
+            because = one.facts["denied_because"]
+            return f"{one.facts['denied_by']}: {because}" if because else one.facts["denied_by"]
     return None
 
 

@@ -34,6 +34,9 @@ class Kind(StrEnum):
     WINDOW_OPENED = "window_opened"
     WINDOW_CLOSED = "window_closed"
     QUARANTINE_LIFTED = "quarantine_lifted"
+    APPROVED = "approved"
+    DENIED = "denied"
+    UNDO = "undo"
 
 
 @dataclass(frozen=True, slots=True)
