@@ -62,7 +62,7 @@ def situation(
         windows=remembered.windows(tx, alert, now),
         flow=flow,
         flow_problem=reading.flow.problem,
-        rollback_in_progress=remembered.in_progress(tx, alert, settings, own),
+        rollback_in_progress=remembered.in_progress(tx, alert, settings, own, now=now),
         written_rollbacks=tuple(one.id for one in tried if one.wrote and one.id not in lifted),
         unwritten_tries=sum(1 for one in tried if not one.wrote and one.state is not State.AWAITING_APPROVAL),
         tries=len(accused),

@@ -312,12 +312,10 @@ def _awaiting_approval(now: Situation, _: Limits) -> Guard:
 
 
 def _why_approval(now: Situation) -> tuple[str, ...]:
-    """Why a person has to agree before anything is published; empty where nobody has to, or nothing would be."""
-    if now.mode not in ACTING:
-        return ()
+    """Why a person has to agree before anything is published; empty where nobody has to."""
     because = [f"mode approve{now.mode_note}"] if now.mode is Mode.APPROVE else []
-    if now.target is not None and now.target.version is None and now.target.unearned is not None:
-        because.append(f"no version earned it, {now.target.unearned} may be approved")
+    if now.target is not None and now.target.version is None and now.proposed is not None:
+        because.append(f"no version earned it, {now.proposed} may be approved")
     if now.approval_asked_by is not None:
         because.append(now.approval_asked_by)
     return tuple(because)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from genesys.errors import GenesysError, Refused, Throttled, Unavailable
 from genesys.flows import Operation, Readback
 from receiver import remembered
+from receiver.applied import rollback_deadline_s
 from receiver.config import Scope
 from receiver.confirmation import conclude, facts_before_write, meanwhile
 from receiver.ending import end
@@ -49,7 +50,7 @@ def publish(tools: Tools, lease: Lease, rollback: Rollback) -> None:
 def _look(tx: Transaction, tools: Tools, rollback: Rollback) -> tuple[float, bool]:
     """The database's time, and whether it is this rollback's turn; as long as it is not, nothing needs to be read."""
     now = tools.clock(tx)
-    first = remembered.in_progress(tx, rollback, tools.around.settings, rollback)
+    first = remembered.in_progress(tx, rollback, tools.around.settings, rollback, now=now)
     if first is None or not _in_time(tools, rollback, now):
         return now, True
     _say_that_it_waits(tx, rollback, {Verdict.IN_PROGRESS.value: first}, now)
@@ -70,14 +71,10 @@ def _decide_anew(
     if alert is None:
         raise AssertionError(f"rollback {rollback.id} without its alert")  # a foreign key rules this out
     facts, decision = _decide(tx, tools, alert, rollback, reading, now)
-    in_time = _in_time(tools, rollback, now)
-    if decision.rests_on_ignorance and in_time:
+    if decision.rests_on_ignorance and _in_time(tools, rollback, now):
         _read_again_later(tx, tools, rollback, decision, now)
         return None
-    if _passes_by_itself(rollback, decision) and in_time:
-        not_before = max(facts.lockout_until, now + tools.timing.tick_s)
-        waiting = rollbacks.change(tx, rollback, not_before=min(not_before, rollback.deadline))
-        _say_that_it_waits(tx, waiting, {name.value: decision.value_of(name) for name in decision.holding_back}, now)
+    if _passes_by_itself(rollback, decision) and _wait(tx, tools, rollback, facts, decision, now):
         return None
     _record(tx, tools, alert, rollback, facts, decision, now)
     if decision.verdict is not Verdict.ROLL_BACK or facts.proposed is None or facts.flow is None:
@@ -118,6 +115,20 @@ def _passes_by_itself(rollback: Rollback, decision: Decision) -> bool:
     """Nothing is against it but that it is not its turn; what a person has ordered waits for a lockout as well."""
     passing = {Verdict.IN_PROGRESS} if rollback.approved_by is None else {Verdict.IN_PROGRESS, Verdict.LOCKOUT}
     return bool(decision.holding_back) and set(decision.holding_back) <= passing
+
+
+def _wait(tx: Transaction, tools: Tools, rollback: Rollback, facts: Situation, decision: Decision, now: float) -> bool:
+    """Until it is its turn; False if that is too late. The time of one lockout does not count."""
+    if facts.lockout_until <= now:
+        not_before, deadline = now + tools.timing.tick_s, rollback.deadline
+    else:
+        not_before = facts.lockout_until
+        deadline = not_before + rollback_deadline_s(tools.timing, rollback.facts.get("flow_type"))
+    if not _in_time(tools, rollback, now) or not_before > rollback.planned_at + 2 * tools.timing.lockout_s:
+        return False
+    waiting = rollbacks.change(tx, rollback, not_before=not_before, deadline=deadline)
+    _say_that_it_waits(tx, waiting, {name.value: decision.value_of(name) for name in decision.holding_back}, now)
+    return True
 
 
 def _say_that_it_waits(tx: Transaction, rollback: Rollback, because: dict[str, str], now: float) -> None:

@@ -37,19 +37,28 @@ def windows(tx: Transaction, alert: StoredAlert, now: float) -> tuple[str, ...]:
 
 
 def in_progress(
-    tx: Transaction, about: StoredAlert | Rollback, settings: ReceiverSettings, own: Rollback | None
+    tx: Transaction, about: StoredAlert | Rollback, settings: ReceiverSettings, own: Rollback | None, *, now: float
 ) -> str | None:
     """Another rollback that has to end first: one of the same flow, or one under the same lease.
 
-    None that only waits for approval; nor the one that an undo takes back while it is verified.
+    None that only waits for approval, or was approved and waits for the end of a lockout; nor the one that an undo
+    takes back while it is verified.
     """
     org = None if settings.lease_scope is Scope.ALL else about.org
     for one in rollbacks.under_way(tx, org, LEASED | {State.VERIFYING}):
         same_flow = (one.org, one.object_id) == (about.org, about.object_id)
-        first = own is None or not (is_own(one, own) or one.id == own.undoes or _comes_later(one, own))
-        if first and (one.state in LEASED or same_flow):
+        passed_over = _waits_for_lockout(one, now) or is_own(one, own)
+        if own is not None:
+            passed_over = passed_over or one.id == own.undoes or _comes_later(one, own)
+        if not passed_over and (one.state in LEASED or same_flow):
             return f"{one.id} ({one.state.value}, flow {one.object_id} of {one.org})"
     return None
+
+
+def _waits_for_lockout(one: Rollback, now: float) -> bool:
+    return (
+        one.state is State.PLANNED and one.approved_by is not None and one.started_at is None and one.not_before > now
+    )
 
 
 def _comes_later(one: Rollback, own: Rollback) -> bool:
