@@ -10,7 +10,7 @@ from typing import Any
 from receiver.change_set import Publication, belong_together
 from receiver.store import deployments, rollbacks
 from receiver.store.database import Transaction
-from receiver.store.rollbacks import UNDER_WAY, Rollback, State
+from receiver.store.rollbacks import UNDER_WAY, Rollback
 
 RUNNING = "running"
 PARTIAL = "partial"
@@ -25,6 +25,9 @@ class Attempt:
 
     def has(self, rollback: Rollback) -> bool:
         return self.id is not None and rollback.attempt_id == self.id
+
+
+ALONE = Attempt()
 
 
 def of_rollback(tx: Transaction, rollback: Rollback) -> Attempt:
@@ -46,7 +49,7 @@ def to_join(
         published = [_publication(tx, one) for one in found.members]
         if any(belong_together(accused, one, deployment_s=deployment_s) for one in published):
             return found
-    return Attempt()
+    return ALONE
 
 
 def _publication(tx: Transaction, rollback: Rollback) -> Publication:
@@ -57,20 +60,10 @@ def _publication(tx: Transaction, rollback: Rollback) -> Publication:
     )
 
 
-def is_at_work(rollback: Rollback) -> bool:
-    """A publish of it may be under way."""
-    return rollback.state in (State.PUBLISHING, State.CONFIRMING)
-
-
-def must_wait(attempt: Attempt, rollback: Rollback) -> bool:
-    """Does another publish of the attempt have to be read back first? They are sent one after another."""
-    return any(is_at_work(one) and one.id != rollback.id for one in attempt.members)
-
-
 def was_told_with_another(rollback: Rollback, members: Sequence[Rollback]) -> bool:
     """Did people hear that it would be rolled back when another one of the attempt was triggered?"""
     return any(
-        one.id != rollback.id and one.started_at is not None and rollback.created_at <= one.started_at
+        one.id != rollback.id and one.started_at is not None and rollback.planned_at <= one.started_at
         for one in members
     )
 

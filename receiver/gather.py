@@ -1,11 +1,11 @@
 """Puts a situation together: an alert, what Genesys Cloud says (`Reading`), and what the store remembers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genesys.flows import Flow
 from receiver import attempt, findings, remembered
 from receiver.applied import apply_policy
-from receiver.attempt import Attempt
+from receiver.attempt import ALONE, Attempt
 from receiver.change_set import Publication
 from receiver.config import ReceiverSettings
 from receiver.payload import ACTION, REQUIRED_LABELS
@@ -16,8 +16,9 @@ from receiver.situation import Mode, Situation, Suppression
 from receiver.store import deployments, ledger, quarantines, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
-from receiver.store.deployments import Deployment
-from receiver.store.rollbacks import Rollback
+from receiver.store.deployments import Consent, Deployment
+from receiver.store.rollbacks import Rollback, State
+from receiver.target import undo_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ def situation(
     rolled_back = rollbacks.of_flow(tx, alert.org, alert.object_id, shadow=shadow)
     earlier = [one for one in rolled_back if not remembered.is_own(one, own)]
     accused = [one for one in earlier if one.accused_version == alert.version]
+    tried = [one for one in accused if not one.is_undo]
     lifted = quarantines.lifted(tx, alert.org, alert.object_id)
     registered = deployments.of_version(tx, alert.org, alert.object_id, alert.version)
     part_of = _attempt(tx, alert, flow, registered, settings, now=now, shadow=shadow, own=own)
@@ -66,9 +68,9 @@ def situation(
         windows=remembered.windows(tx, alert, now),
         flow=flow,
         flow_problem=reading.flow.problem,
-        rollback_in_progress=remembered.in_progress(tx, alert, settings, own=own, attempt=part_of),
-        written_rollbacks=tuple(one.id for one in accused if one.wrote and one.id not in lifted),
-        unwritten_tries=sum(1 for one in accused if not one.wrote),
+        rollback_in_progress=remembered.in_progress(tx, alert, settings, own=own, attempt=part_of, now=now),
+        written_rollbacks=tuple(one.id for one in tried if one.wrote and one.id not in lifted),
+        unwritten_tries=sum(1 for one in tried if not one.wrote and one.state is not State.AWAITING_APPROVAL),
         tries=len(accused),
         restored_by=remembered.restored_by(earlier, alert.version),
         evidence=evidence,
@@ -84,18 +86,49 @@ def situation(
             reading,
             evidence,
             _records(tx, alert),
-            rolled_back=frozenset(one.accused_version for one in earlier if one.wrote and one.id not in lifted),
+            rolled_back=frozenset(
+                one.accused_version for one in earlier if one.wrote and not one.is_undo and one.id not in lifted
+            ),
             min_live_s=settings.timing.target_min_live_s,
         ),
         target_problem=reading.versions.problem or reading.history.problem or reading.flow.problem,
+        approval_asked_by=_asks(registered),
+        approval_waiting=next((one.id for one in tried if one.state is State.AWAITING_APPROVAL), None),
+        approved_by=None if own is None else own.approved_by,
+        denied_by=remembered.denied_by(tx, alert, tried),
         deployment=registered,
         attempt_id=part_of.id,
     )
 
 
+def situation_of_undo(
+    tx: Transaction,
+    alert: StoredAlert,
+    reading: Reading,
+    suppression: Suppression | None,
+    around: Surroundings,
+    *,
+    now: float,
+    own: Rollback,
+) -> Situation:
+    """The same as if the version that is to be taken away were accused; the target is what people have chosen."""
+    turned = replace(alert, version=own.accused_version)
+    found = situation(tx, turned, reading, suppression, around, now=now, own=own)
+    versions = reading.versions.value
+    target = None if versions is None else undo_target(versions, own.target_version)
+    return replace(found, target=target, target_problem=reading.versions.problem)
+
+
 def is_understood(alert: StoredAlert, orgs: frozenset[str]) -> bool:
     """False for an alert that ends as `unknown_contract`, whatever Genesys Cloud says: nothing needs to be read."""
     return alert.labels.get("genesys_contract") == CONTRACT and not _unusable_labels(alert, orgs)
+
+
+def _asks(registered: Deployment | None) -> str | None:
+    """Why a person has to approve the rollback of a deployment, if its pipeline wants that."""
+    if registered is None or registered.rollback is not Consent.ASK:
+        return None
+    return f"{registered.describe()} asks for it"
 
 
 def _attempt(
@@ -113,7 +146,7 @@ def _attempt(
     if own is not None:
         return attempt.of_rollback(tx, own)
     if flow is None or flow.live_version != alert.version:
-        return Attempt()
+        return ALONE
     deployment_id = registered.id if registered else None
     accused = Publication(flow.id, flow.published_by, flow.live_published_at, deployment_id)
     timing = settings.timing

@@ -1,10 +1,10 @@
 """What the store remembers that bears on a decision: who has stopped it, and what was rolled back before."""
 
-from receiver.attempt import Attempt, is_at_work
+from receiver.attempt import ALONE, Attempt
 from receiver.config import ReceiverSettings, Scope
 from receiver.notify.events import rfc3339
 from receiver.reader import Reading
-from receiver.store import controls, deployments, rollbacks
+from receiver.store import alerts, controls, deployments, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
 from receiver.store.deployments import Consent, Deployment
@@ -53,18 +53,59 @@ def windows(tx: Transaction, alert: StoredAlert, now: float) -> tuple[str, ...]:
 
 
 def in_progress(
-    tx: Transaction, alert: StoredAlert, settings: ReceiverSettings, *, own: Rollback | None, attempt: Attempt
+    tx: Transaction,
+    about: StoredAlert | Rollback,
+    settings: ReceiverSettings,
+    *,
+    own: Rollback | None,
+    now: float,
+    attempt: Attempt = ALONE,
 ) -> str | None:
     """Another rollback that has to end first: one of the same flow, or one under the same lease.
 
-    Those of one attempt are planned side by side; their publishes are sent one after another.
+    Those of one attempt are planned side by side, and publish in turn. None that only waits for approval, or was
+    approved and waits for the end of a lockout; nor the one that an undo takes back while it is verified.
     """
-    org = None if settings.lease_scope is Scope.ALL else alert.org
-    for one in rollbacks.under_way(tx, org):
-        same_flow = (one.org, one.object_id) == (alert.org, alert.object_id)
-        has_its_turn = one.state in LEASED and not (attempt.has(one) and (own is None or not is_at_work(one)))
-        if not is_own(one, own) and (has_its_turn or same_flow):
+    org = None if settings.lease_scope is Scope.ALL else about.org
+    for one in rollbacks.under_way(tx, org, LEASED | {State.VERIFYING}):
+        same_flow = (one.org, one.object_id) == (about.org, about.object_id)
+        passed_over = _waits_for_lockout(one, now) or is_own(one, own)
+        if own is None:
+            passed_over = passed_over or (attempt.has(one) and not same_flow)
+        else:
+            passed_over = passed_over or one.id == own.undoes or _comes_later(one, own)
+        if not passed_over and (one.state in LEASED or same_flow):
             return f"{one.id} ({one.state.value}, flow {one.object_id} of {one.org})"
+    return None
+
+
+def _waits_for_lockout(one: Rollback, now: float) -> bool:
+    return (
+        one.state is State.PLANNED and one.approved_by is not None and one.started_at is None and one.not_before > now
+    )
+
+
+def _comes_later(one: Rollback, own: Rollback) -> bool:
+    """Whether `one` waits for `own`: people order rollbacks at any time, so that several may be planned at once."""
+    if one.state is not State.PLANNED or one.started_at is not None:
+        return False
+    return own.started_at is not None or _turn(one) > _turn(own)
+
+
+def _turn(one: Rollback) -> tuple[bool, float, str]:
+    """An undo is what people want now; what waits for the end of a lockout must not keep it waiting."""
+    return not one.is_undo, one.planned_at, one.id
+
+
+def denied_by(tx: Transaction, alert: StoredAlert, tried: list[Rollback]) -> str | None:
+    """Who has refused to roll the version back, and why; it holds for the alerts that were there when they said so."""
+    for one in tried:
+        if "denied_by" not in one.facts:
+            continue
+        asked_about = alerts.get(tx, one.alert_id)
+        if alert.received_at <= (one.ended_at or 0.0) or (asked_about is not None and asked_about.is_open):
+            because = one.facts["denied_because"]
+            return f"{one.facts['denied_by']}: {because}" if because else one.facts["denied_by"]
     return None
 
 

@@ -112,9 +112,9 @@ class _Reading:
                 if state is not State.OBSERVED
             },
             catalogue.ATTEMPT_AGE: {
-                _flow(rollback): max(0.0, self.now - rollback.created_at)
+                _flow(rollback): max(0.0, self.now - rollback.planned_at)
                 for rollback in reversed(rollbacks.under_way(self.tx))  # oldest last: that is the one that counts
-                if rollback.org in self.orgs
+                if rollback.org in self.orgs and rollback.state is not State.AWAITING_APPROVAL
             },
             catalogue.ARMED: {
                 (one.org, one.flow.id): one.armed

@@ -2,7 +2,8 @@
 
 Pure. "Earned" means: published, not a debug version, not the accused one, live
 for long enough, and healthy in the history that Genesys Cloud still has, or, where
-that tells too little, in the ledger.
+that tells too little, in the ledger. Where none has, people may approve the newest
+one that nothing speaks against.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,16 +32,21 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class TargetChoice:
-    """The chosen version, or None, and every version considered, newest first."""
+    """The chosen version, or None, and every version considered, newest first.
+
+    `unearned` is what people may approve where no version earned it.
+    """
 
     version: str | None
     considered: tuple[Candidate, ...]
+    unearned: str | None = None
 
     def describe(self) -> str:
         refused = "; ".join(f"{one.version}: {one.reason}" for one in self.considered if not one.eligible)
         if self.version is not None:
             return f"{self.version}" + (f" (not {refused})" if refused else "")
-        return f"none: {refused}" if refused else "none: the flow has no earlier version"
+        with_approval = "" if self.unearned is None else f"; {self.unearned} with approval only"
+        return f"none: {refused}{with_approval}" if refused else "none: the flow has no earlier version"
 
 
 def choose_target(
@@ -62,7 +68,7 @@ def choose_target(
     `rolled_back` are versions that the bridge has taken out of service before.
     """
     considered = []
-    chosen = None
+    chosen = unearned = None
     for version in sorted(versions, key=lambda one: _ended(one, ledger.get(one.id, _UNKNOWN)), reverse=True):
         if version.id == accused:
             continue
@@ -76,7 +82,20 @@ def choose_target(
         if not reason:
             chosen = version.id
             break
-    return TargetChoice(chosen, tuple(considered))
+        if (
+            unearned is None
+            and version.id not in rolled_back
+            and _may_be_asked_for(version, service, record, threshold_ratio)
+        ):
+            unearned = version.id
+    return TargetChoice(chosen, tuple(considered), None if chosen is not None else unearned)
+
+
+def undo_target(versions: Iterable[FlowVersion], wanted: str) -> TargetChoice:
+    """The version that a rollback took away, if it can be published still; people have chosen it."""
+    found = next((version for version in versions if version.id == wanted), None)
+    reason = "it does not exist any more" if found is None else "a debug version" if found.debug else ""
+    return TargetChoice(None if reason else wanted, (Candidate(wanted, reason),))
 
 
 def _ended(version: FlowVersion, record: Record) -> float:
@@ -99,6 +118,12 @@ def _reason_against(
     if known.tally.exits < MIN_HISTORY_VOLUME:
         return f"{known.tally.exits} ended conversations in the {source}, {MIN_HISTORY_VOLUME} are asked for"
     return _failing("history", service, threshold_ratio) or _failing(source, known, threshold_ratio)
+
+
+def _may_be_asked_for(version: FlowVersion, service: Service, record: Record, threshold_ratio: float) -> bool:
+    """It was live and nothing speaks against it, but too little for it."""
+    failing = _failing("history", service, threshold_ratio) or _failing("ledger", record.service, threshold_ratio)
+    return not version.debug and _is_over(version, record) and not failing
 
 
 def _is_over(version: FlowVersion, record: Record) -> bool:

@@ -56,6 +56,10 @@ class Api:
     def post(self, collection: str, body: Json) -> Json:
         return self._document(self._call("POST", collection, body=body))
 
+    def post_to(self, collection: str, name: str, action: str, body: Json) -> Json:
+        """Have something done with one of a collection."""
+        return self._document(self._call("POST", f"{collection}/{quote(name, safe='')}/{action}", body=body))
+
     def delete(self, collection: str, **params: str | None) -> None:
         self._call("DELETE", collection, params=params)
 

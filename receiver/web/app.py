@@ -8,7 +8,7 @@ from flask.json.provider import DefaultJSONProvider
 from receiver.config import ReceiverSettings
 from receiver.metrics import ReceiverMetrics
 from receiver.store.database import Store
-from receiver.web import alerts, audit, controls, flows, health, holds, problems, records
+from receiver.web import alerts, audit, controls, flows, health, holds, orders, problems, records
 from receiver.web.auth import Tokens
 
 API = "/api/v1"
@@ -38,6 +38,7 @@ def create_app(
         flows.blueprint(store, tokens, settings, orgs),
         controls.blueprint(store, tokens, orgs),
         holds.blueprint(store, tokens, orgs),
+        orders.blueprint(store, tokens, settings, metrics),
         audit.blueprint(store, tokens),
     ):
         app.register_blueprint(blueprint, url_prefix=API)

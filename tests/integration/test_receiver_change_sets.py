@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from genesys.errors import Refused
+from receiver import orders
 from receiver.store import controls, deployments, leases, rollbacks
 from receiver.store.deployments import Consent, Member, Registration
 from receiver.store.rollbacks import LEASED, Rollback, State
@@ -275,3 +276,33 @@ def test_flows_of_one_registered_deployment_are_no_common_cause(here: Scene) -> 
     register(here, *FLOWS)
     here.run(120)
     assert len(publishes(here)) == 3
+
+
+def test_a_deployment_that_asks_waits_for_a_person_although_its_flows_are_rolled_back_automatically(
+    here: Scene,
+) -> None:
+    register(here, "flow-1", rollback=Consent.ASK)
+    accuse(here, "flow-1")
+    here.run(60)
+    (waiting,) = here.rollbacks()
+    assert (waiting.state, publishes(here)) == (State.AWAITING_APPROVAL, [])
+    assert "commit a1b2c3" in waiting.reason
+    with here.store.begin() as tx:
+        orders.approve(tx, waiting, here.settings, by="ann", reason="", now=here.time.now)
+    here.run(60)
+    assert publishes(here) == [("flow-1", GOOD)]
+
+
+def test_flows_that_wait_for_approval_are_one_attempt_and_each_is_approved_by_itself(tmp_path: Path) -> None:
+    with scene(tmp_path, flows=[{"match": "*", "mode": "approve"}]) as here:
+        populate(here)
+        accuse(here, *FLOWS)
+        here.run(30)
+        found = by_flow(here)
+        assert len({one.attempt_id for one in found.values()}) == 1
+        with here.store.begin() as tx:
+            for one in FLOWS[:2]:
+                orders.approve(tx, found[one], here.settings, by="ann", reason="", now=here.time.now)
+        here.run(120)
+        assert sorted(publishes(here)) == [("flow-1", GOOD), ("flow-2", GOOD)]
+        assert by_flow(here)["flow-3"].state is State.AWAITING_APPROVAL
