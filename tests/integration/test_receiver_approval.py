@@ -233,7 +233,7 @@ def test_an_approval_is_for_one_target(here: Scene) -> None:
 
 
 def test_a_lockout_is_waited_for_and_others_are_not_kept_waiting_by_it(here: Scene) -> None:
-    cloud = populate(here, FlowInGenesys(), FlowInGenesys("flow-2"))
+    cloud = populate(here, FlowInGenesys(), FlowInGenesys("flow-2", published_by="somebody else"))
     here.deliver(alert_of(), alert_of("flow-2"))
     here.run(10)
     first, second = sorted(waiting(here), key=lambda one: one.object_id)

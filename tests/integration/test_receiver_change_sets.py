@@ -278,7 +278,7 @@ def test_flows_of_one_registered_deployment_are_no_common_cause(here: Scene) -> 
     assert len(publishes(here)) == 3
 
 
-def test_a_deployment_that_asks_waits_for_a_person_although_its_flows_are_rolled_back_automatically(
+def test_a_deployment_that_asks_waits_for_a_person_where_the_mode_is_auto(
     here: Scene,
 ) -> None:
     register(here, "flow-1", rollback=Consent.ASK)

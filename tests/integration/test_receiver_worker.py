@@ -398,7 +398,9 @@ def test_a_pause_that_is_pressed_between_the_plan_and_the_write_is_obeyed_and_pe
 
 
 def two_flows(here: Scene) -> GenesysInMemory:
-    here.clouds["retail"] = GenesysInMemory(here.time, FlowInGenesys(), FlowInGenesys("flow-2"))
+    here.clouds["retail"] = GenesysInMemory(
+        here.time, FlowInGenesys(), FlowInGenesys("flow-2", published_by="somebody else")
+    )
     here.receiver = here.another_receiver("receiver-1")
     return here.genesys
 

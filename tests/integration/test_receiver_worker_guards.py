@@ -350,7 +350,7 @@ def test_without_the_limit_the_second_rollback_follows(here: Scene) -> None:
 
 def test_the_budget_of_an_organization_is_over_all_its_flows(tmp_path: Path) -> None:
     with scene(tmp_path, budget_per_org=1) as here:
-        populate(here, FlowInGenesys(), FlowInGenesys("flow-2"))
+        populate(here, FlowInGenesys(), FlowInGenesys("flow-2", published_by="somebody else"))
         here.deliver(alert_of(), alert_of("flow-2"))
         here.run(1200, step_s=10)
 

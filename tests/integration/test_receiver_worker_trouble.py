@@ -45,7 +45,9 @@ def test_a_closed_alert_that_cannot_be_decided_keeps_no_other_waiting(here: Scen
 
 def test_a_rollback_that_cannot_go_on_keeps_no_other_waiting(tmp_path: Path) -> None:
     with scene(tmp_path, lockout_scope="flow") as here:
-        here.clouds["retail"] = GenesysInMemory(here.time, FlowInGenesys(), FlowInGenesys("flow-2"))
+        here.clouds["retail"] = GenesysInMemory(
+            here.time, FlowInGenesys(), FlowInGenesys("flow-2", published_by="somebody else")
+        )
         here.receiver = here.another_receiver("receiver-1")
         here.deliver()
         here.run(10)
