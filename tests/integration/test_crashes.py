@@ -38,7 +38,8 @@ class Story:
 
 
 def they_approve(here: SimulatedScene) -> bool:
-    if not waiting(here):
+    """Once they have heard of it."""
+    if here.untold() or not waiting(here):
         return False
     approve(here)
     return True
