@@ -92,7 +92,8 @@ LAST_TIMESTAMP = Metric(
     "gauge",
     ("org", "flow_id"),
     "Unix time at which the newest rollback of the flow started: its first permit to publish, or its planning as long "
-    f"as it has none. Observed ones are left out. {_MAX}",
+    "as it has none. Observed ones are left out; absent where the newest one waits for approval, was denied or was not "
+    f"needed any more before anybody approved it. {_MAX}",
 )
 MAINTENANCE_ACTIVE = Metric(
     "genesys_rollback_maintenance_active",
@@ -134,7 +135,8 @@ ATTEMPT_STATE = Metric(
     "genesys_rollback_attempt_state",
     "gauge",
     ("org", "flow_id", "state"),
-    f"1 for the state of the flow's newest rollback, 0 for every other state. Observed ones are left out. {_MAX}",
+    "1 for the state of the flow's newest rollback, 0 for every other state. Observed ones are left out; absent where "
+    f"the newest one was denied, or was not needed any more before anybody approved it. {_MAX}",
 )
 ATTEMPT_AGE = Metric(
     "genesys_rollback_attempt_age_seconds",

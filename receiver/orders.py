@@ -13,7 +13,7 @@ from receiver.metrics import ReceiverMetrics
 from receiver.notify.events import rfc3339
 from receiver.store import audit, flows, rollbacks
 from receiver.store.database import Transaction, after_commit
-from receiver.store.rollbacks import UNDER_WAY, AlreadyTried, Conflict, Kind, Rollback, State
+from receiver.store.rollbacks import DENIED_BY, UNDER_WAY, AlreadyTried, Conflict, Kind, Rollback, State
 
 _KEPT_FACTS = ("flow_name", "flow_type", "division", "owner", "signal")
 
@@ -47,7 +47,7 @@ def deny(tx: Transaction, waiting: Rollback, metrics: ReceiverMetrics, *, by: st
     The bridge does not ask again about this version until the alerts that accuse it are over.
     """
     _check_that_it_waits(waiting, now)
-    facts = waiting.facts | {"denied_by": by, "denied_because": reason}
+    facts = waiting.facts | {DENIED_BY: by, "denied_because": reason}
     denied = _change(tx, waiting, state=State.FAILED.value, reason="denied", ended_at=now, facts=facts)
     _record(tx, denied, "denied", audit.Kind.DENIED, by=by, reason=reason, now=now)
     after_commit(tx, lambda: metrics.ended(State.FAILED, now - denied.planned_at))

@@ -10,7 +10,7 @@ from receiver.situation import Situation
 from receiver.store import rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
-from receiver.store.rollbacks import LEASED, Kind, Rollback, State
+from receiver.store.rollbacks import ASKED, LEASED, Kind, Rollback, State
 from receiver.tools import Tools
 
 _BEGINS = {
@@ -68,6 +68,7 @@ def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, deci
     if decision.verdict not in _BEGINS:
         return None
     asks = decision.verdict is Verdict.AWAITING_APPROVAL
+    because = decision.value_of(decision.verdict) if asks else ""
     if asks and (now.approval_waiting or now.denied_by):
         return None
     if now.flow is None or now.evidence is None or now.proposed is None:
@@ -88,7 +89,7 @@ def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, deci
         shadow=shadow,
         target_version=now.proposed,
         state=_BEGINS[decision.verdict],
-        reason="mode observe" if shadow else decision.value_of(decision.verdict) if asks else "",
+        reason="mode observe" if shadow else because,
         revision=1,
         created_at=now.at,
         deadline=now.at
@@ -99,7 +100,7 @@ def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, deci
         threshold_ratio=now.evidence.threshold_ratio,
         confirmed_at=None,
         ended_at=now.at if shadow else None,
-        facts=facts_of(now) | {"signal": alert.signal, "owner": policy.owner},
+        facts=facts_of(now) | {"signal": alert.signal, "owner": policy.owner} | ({ASKED: because} if asks else {}),
         kind=Kind.ROLLBACK,
         attempt_id=now.attempt_id or rollback_id,
         published_by=now.flow.published_by,

@@ -119,12 +119,14 @@ def _passes_by_itself(rollback: Rollback, decision: Decision) -> bool:
 
 def _wait(tx: Transaction, tools: Tools, rollback: Rollback, facts: Situation, decision: Decision, now: float) -> bool:
     """Until it is its turn; False if that is too late. The time of one lockout does not count."""
-    if facts.lockout_until <= now:
-        not_before, deadline = now + tools.timing.tick_s, rollback.deadline
-    else:
+    timing = tools.timing
+    not_before, deadline = now + timing.tick_s, rollback.deadline
+    if Verdict.LOCKOUT in decision.holding_back:
         not_before = facts.lockout_until
-        deadline = not_before + rollback_deadline_s(tools.timing, rollback.facts.get("flow_type"))
-    if not _in_time(tools, rollback, now) or not_before > rollback.planned_at + 2 * tools.timing.lockout_s:
+        deadline = not_before + rollback_deadline_s(timing, rollback.facts.get("flow_type"))
+        if not_before > rollback.planned_at + 2 * timing.lockout_s:
+            return False
+    if not _in_time(tools, rollback, now):
         return False
     waiting = rollbacks.change(tx, rollback, not_before=not_before, deadline=deadline)
     _say_that_it_waits(tx, waiting, {name.value: decision.value_of(name) for name in decision.holding_back}, now)

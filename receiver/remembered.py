@@ -8,7 +8,7 @@ from receiver.store import alerts, controls, deployments, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
 from receiver.store.deployments import Consent, Deployment
-from receiver.store.rollbacks import LEASED, Rollback, State
+from receiver.store.rollbacks import DENIED_BY, LEASED, Rollback, State
 
 
 def pauses(tx: Transaction, org: str) -> tuple[str, ...]:
@@ -100,12 +100,12 @@ def _turn(one: Rollback) -> tuple[bool, float, str]:
 def denied_by(tx: Transaction, alert: StoredAlert, tried: list[Rollback]) -> str | None:
     """Who has refused to roll the version back, and why; it holds for the alerts that were there when they said so."""
     for one in tried:
-        if "denied_by" not in one.facts:
+        if DENIED_BY not in one.facts:
             continue
         asked_about = alerts.get(tx, one.alert_id)
         if alert.received_at <= (one.ended_at or 0.0) or (asked_about is not None and asked_about.is_open):
             because = one.facts["denied_because"]
-            return f"{one.facts['denied_by']}: {because}" if because else one.facts["denied_by"]
+            return f"{one.facts[DENIED_BY]}: {because}" if because else one.facts[DENIED_BY]
     return None
 
 

@@ -87,6 +87,7 @@ class _Reading:
 
     def samples(self) -> dict[Metric, Samples]:
         newest = [rollback for rollback in rollbacks.newest_of_each_flow(self.tx) if rollback.org in self.orgs]
+        shown = [rollback for rollback in newest if not rollback.is_moot]
         backlog = outbox.backlog(self.tx)
         sinks = [webhook.name for webhook in self.settings.webhooks]
         return {
@@ -94,7 +95,8 @@ class _Reading:
             catalogue.PAUSED: {(org,): bool(controls.list_pauses(self.tx, org)) for org in self.orgs},
             catalogue.LAST_TIMESTAMP: {
                 _flow(rollback): rollback.created_at if rollback.started_at is None else rollback.started_at
-                for rollback in newest
+                for rollback in shown
+                if rollback.state is not State.AWAITING_APPROVAL
             },
             **self._windows(),
             catalogue.LEASE_HELD: self._leases(),
@@ -107,7 +109,7 @@ class _Reading:
             },
             catalogue.ATTEMPT_STATE: {
                 (*_flow(rollback), state.value): rollback.state is state
-                for rollback in newest
+                for rollback in shown
                 for state in State
                 if state is not State.OBSERVED
             },

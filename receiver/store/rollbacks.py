@@ -34,6 +34,10 @@ UNDER_WAY = LEASED | {State.AWAITING_APPROVAL, State.VERIFYING}
 ENDS = frozenset(State) - UNDER_WAY
 
 
+ASKED = "approval_because"  # among the facts of a rollback for which people were asked
+DENIED_BY = "denied_by"
+
+
 class Kind(StrEnum):
     """Why an earlier version is made live again."""
 
@@ -98,6 +102,12 @@ class Rollback:
     @property
     def is_undo(self) -> bool:
         return self.kind is Kind.UNDO
+
+    @property
+    def is_moot(self) -> bool:
+        """People were asked for it, and said no, or the flow did not need it any more: it has not failed."""
+        over = self.reason in ("refused_resolved", "refused_inactive") or DENIED_BY in self.facts
+        return ASKED in self.facts and self.approved_by is None and self.state is State.FAILED and over
 
 
 @dataclass(frozen=True, slots=True)

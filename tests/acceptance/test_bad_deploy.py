@@ -59,6 +59,7 @@ GUARDS = (
     "locked_in_architect",
     "no_eligible_target",
     "observing",
+    "awaiting_approval",
 )
 QUIET_S = 1200.0  # simulated: twenty minutes
 

@@ -162,6 +162,7 @@ def test_offline_nobody_is_asked_and_what_rests_on_an_answer_refuses(here: Scene
         "locked_in_architect",
         "no_eligible_target",
         "observing",
+        "awaiting_approval",
     }
     assert one.decision.rests_on_ignorance
     assert all("--offline" in guard.value for guard in one.decision.guards if guard.name.value == "stale_evidence")

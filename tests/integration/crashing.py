@@ -5,7 +5,7 @@ seen at the seams that the program has anyway: its store, its HTTP transport, an
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,8 @@ from tests.integration.receiver_world import Receiver
 from tests.integration.simulated_world import SimulatedScene, simulated_scene
 
 MOST_ROUNDS = 300
+People = Callable[[SimulatedScene], bool]
+"""They look after each round, and may order something; True if they did."""
 RECEIVER = str(Path(sys.modules["receiver"].__path__[0]))
 
 
@@ -89,9 +91,15 @@ class MortalStore(Store):
             if writes:
                 self._steps.before()
                 newest = rollbacks.newest(tx, org=None, flow_id=None, limit=1)
-                self._steps.state = newest[0].state.value if newest else "no rollback"
+                self._steps.state = _told(newest[0]) if newest else "no rollback"
         if writes:
             self._steps.after(f"commit of {_caller()}")
+
+
+def _told(rollback: Rollback) -> str:
+    """Its state, and what makes its steps others than those of a rollback that nobody has ordered."""
+    ordered = "undo " if rollback.is_undo else "approved " if rollback.approved_by is not None else ""
+    return f"{ordered}{rollback.state.value}"
 
 
 @contextmanager
@@ -177,13 +185,18 @@ class Run:
     """What came of a rollback, whoever finished it."""
 
     done: list[str]  # steps of the first process
-    end: Rollback
+    end: Rollback  # the newest one
+    earlier: list[Rollback]
     publishes: int
     effects: int
     deliveries: list[tuple[str, str]]  # incident type and event id
 
 
-def run(folder: Path, arrange: Arrange, crash: Crash | None = None, **settings: Any) -> Run:
+def nobody(_: SimulatedScene) -> bool:
+    return False
+
+
+def run(folder: Path, arrange: Arrange, crash: Crash | None = None, *, people: People = nobody, **settings: Any) -> Run:
     """One rollback from the alert to its last notification; after a crash another process goes on.
 
     Fails unless a lease that is left runs out, and no permit is left with which anybody could send.
@@ -194,16 +207,16 @@ def run(folder: Path, arrange: Arrange, crash: Crash | None = None, **settings: 
         received: list[tuple[str, str]] = []
         steps = Steps(crash)
         with _process(here, "receiver-1", steps, received) as first:
-            crashed = not _survives(first, here)
+            crashed = not _survives(first, here, people)
         assert crashed == (crash is not None)
         if crashed:
             with _process(here, "receiver-2", Steps(), received) as second:
-                assert _survives(second, here)
-        (rollback,) = here.rollbacks()
+                assert _survives(second, here, people)
+        *earlier, end = here.rollbacks()
         here.time.pass_(here.settings.timing.lease_s)
         assert not here.leases()
-        assert all(permit.valid_until < here.time.now for permit in here.permits(rollback))
-        return Run(steps.done, rollback, len(here.genesys.publishes()), len(here.genesys.effects()), received)
+        assert all(permit.valid_until < here.time.now for one in (*earlier, end) for permit in here.permits(one))
+        return Run(steps.done, end, earlier, len(here.genesys.publishes()), len(here.genesys.effects()), received)
 
 
 @contextmanager
@@ -215,16 +228,17 @@ def _process(here: SimulatedScene, name: str, steps: Steps, received: list[tuple
         process.close()
 
 
-def _survives(process: _Process, here: SimulatedScene) -> bool:
-    """Let it work until the rollback has ended and nothing waits to be told; False if it dies before that."""
+def _survives(process: _Process, here: SimulatedScene, people: People) -> bool:
+    """Let it work until all is at an end and nothing waits to be told; False if it dies before that."""
     for number in range(MOST_ROUNDS):
         try:
             process.round()
         except Killed:
             return False
+        ordered = people(here)
         found = here.rollbacks()
-        if found and found[0].state in ENDS and not here.untold():
+        if found and all(one.state in ENDS for one in found) and not here.untold() and not ordered:
             return True
-        verifying = bool(found) and found[0].confirmed_at is not None
+        verifying = bool(found) and found[-1].confirmed_at is not None
         here.time.pass_(20.0 if verifying else 2.0 if number < 10 else 10.0)
     raise AssertionError(f"not at an end: {here.rollbacks()}")

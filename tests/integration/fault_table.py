@@ -67,7 +67,7 @@ def see(folder: Path, name: str) -> Outcome:
             assert rollback.started_at is None or "ROLLBACK_" in here.told()[-1]["incident_type"]
             assert all(permit.valid_until <= here.time.now or permit.answer for permit in here.permits(rollback))
         here.run(receiver, _quiet_s(here, rollback), step_s=20.0)
-        return Outcome(end, _told(here), f"{len(here.genesys.publishes())} ({len(here.genesys.effects())})")
+        return Outcome(end, told_in(here), f"{len(here.genesys.publishes())} ({len(here.genesys.effects())})")
 
 
 def _quiet_s(here: SimulatedScene, rollback: Rollback | None) -> float:
@@ -78,7 +78,8 @@ def _quiet_s(here: SimulatedScene, rollback: Rollback | None) -> float:
     return min(_QUIET_S, lockout_left_s) if lockout_left_s > 0 else _QUIET_S
 
 
-def _told(here: SimulatedScene) -> str:
+def told_in(here: SimulatedScene) -> str:
+    """What people have been told, as the table writes it."""
     events = [(event["incident_type"], event["verdict"], event.get("overwrote_newer")) for event in here.told()]
     types = [kind for kind, *_ in events if kind != "ROLLBACK_SUPPRESSED"]
     assert len(types) == len(set(types)), types

@@ -1,19 +1,24 @@
 """A receiver may die at every step; another one, which remembers nothing, brings the rollback to its right end."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from receiver.store.rollbacks import State
-from tests.integration.crashing import Crash, Run, crashes, run
+from tests.integration.crashing import Crash, People, Run, crashes, nobody, run
 from tests.integration.fault_cases import CASES, Arrange
+from tests.integration.ordering import ASKING, approve, undo, waiting
+from tests.integration.simulated_world import SimulatedScene
 
 BETWEEN_DELIVERY_AND_ITS_RECORD = {
     "POST AUTO_ROLLBACK_TRIGGERED to the sink",
     "POST ROLLBACK_SUCCEEDED to the sink",
     "POST ROLLBACK_FAILED to the sink",
+    "POST APPROVAL_REQUESTED to the sink",
+    "POST UNDO_SUCCEEDED to the sink",
     "commit of Deliverer._deliver",
 }  # there it is sent again, with the same event id
 ENDS = {State.SUCCEEDED: "ROLLBACK_SUCCEEDED", State.FAILED: "ROLLBACK_FAILED"}
@@ -26,6 +31,27 @@ class Story:
     arrange: Arrange
     ends: frozenset[tuple[State, str]]
     publishes: int
+    effects: int = 1  # of one that works
+    people: People = nobody
+    told: tuple[str, ...] = ("AUTO_ROLLBACK_TRIGGERED",)  # before the end
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def they_approve(here: SimulatedScene) -> bool:
+    """Once they have heard of it."""
+    if here.untold() or not waiting(here):
+        return False
+    approve(here)
+    return True
+
+
+def they_undo(here: SimulatedScene) -> bool:
+    """As soon as it is confirmed."""
+    (first, *undone) = here.rollbacks() or [None]
+    if first is None or first.confirmed_at is None or undone:
+        return False
+    undo(here, first)
+    return True
 
 
 SUCCESS = (State.SUCCEEDED, "")
@@ -35,13 +61,26 @@ STORIES = {
     "the publish is lost": Story(CASES["dropped-unsent"], frozenset({SUCCESS, (State.FAILED, "no_effect")}), 2),
     "the operation fails": Story(CASES["operation-fails"], frozenset({(State.FAILED, "publish_failed")}), 2),
     "the publish is refused for a while": Story(CASES["throttled"], frozenset({SUCCESS}), 3),
+    "people have to approve": Story(
+        lambda _: None,
+        frozenset({SUCCESS}),
+        1,
+        people=they_approve,
+        told=("APPROVAL_REQUESTED", "AUTO_ROLLBACK_TRIGGERED"),
+        settings={"flows": ASKING},
+    ),
+    "people undo it": Story(lambda _: None, frozenset({SUCCESS}), 2, effects=2, people=they_undo),
 }
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """Each story as it goes without a crash."""
-    return {name: run(tmp_path_factory.mktemp("undisturbed"), story.arrange) for name, story in STORIES.items()}
+    return {name: tell(tmp_path_factory.mktemp("undisturbed"), story) for name, story in STORIES.items()}
+
+
+def tell(folder: Path, story: Story, crash: Crash | None = None) -> Run:
+    return run(folder, story.arrange, crash, people=story.people, **story.settings)
 
 
 def crashes_of(name: str, undisturbed: dict[str, Run]) -> Iterator[Crash]:
@@ -55,13 +94,13 @@ def problems(story: Story, crash: Crash, after: Run) -> list[str]:
     """What is wrong with the end of a rollback in which somebody died."""
     end = (after.end.state, after.end.reason if after.end.state is State.FAILED else "")
     found = [] if end in story.ends else [f"ended as {end}"]
-    if after.effects != (end == SUCCESS):
+    if after.effects != (story.effects if end == SUCCESS else 0):
         found.append(f"{after.effects} effects")
     if after.publishes > story.publishes:
         found.append(f"{after.publishes} publishes")
     events = list(dict.fromkeys(after.deliveries))
     told = [kind for kind, _ in events if kind != "ROLLBACK_SUPPRESSED"]
-    if told != ["AUTO_ROLLBACK_TRIGGERED", ENDS.get(end[0])]:
+    if told != [*story.told, "UNDO_SUCCEEDED" if after.end.is_undo else ENDS.get(end[0])]:
         found.append(f"told {told}")
     if len(after.deliveries) > len(events) and crash.name.split(" (")[0] not in BETWEEN_DELIVERY_AND_ITS_RECORD:
         found.append("an event was delivered twice")
@@ -77,7 +116,7 @@ def test_whoever_dies_at_any_step_another_one_finishes_with_one_effect_and_tells
     for number, crash in enumerate(crashes_of(name, undisturbed)):
         folder = tmp_path / str(number)
         folder.mkdir()
-        found += problems(story, crash, run(folder, story.arrange, crash))
+        found += problems(story, crash, tell(folder, story, crash))
 
     assert not found
 
@@ -96,3 +135,14 @@ def test_the_recorded_steps_are_those_that_matter(undisturbed: dict[str, Run]) -
         "POST ROLLBACK_SUCCEEDED to the sink (succeeded)",
     ]
     assert [step for step in done if step in landmarks] == landmarks
+
+
+def test_an_approval_and_an_undo_have_steps_of_their_own(undisturbed: dict[str, Run]) -> None:
+    approved, undone = (undisturbed[name] for name in ("people have to approve", "people undo it"))
+
+    assert "commit of Worker._decide_open (awaiting_approval)" in approved.done
+    assert "POST /api/v2/flows/actions/publish (approved publishing)" in approved.done
+    assert "POST /api/v2/flows/actions/publish (undo publishing)" in undone.done
+    assert "commit of confirm (undo succeeded)" in undone.done
+    (first,) = undone.earlier
+    assert (first.state, first.reason) == (State.SUPERSEDED, "undone by ann")

@@ -250,6 +250,36 @@ def test_a_lockout_is_waited_for_and_others_are_not_kept_waiting_by_it(here: Sce
     assert [flow_id for _, flow_id, _ in cloud.published] == ["flow-1", "flow-2"]
 
 
+def test_with_one_lease_over_all_organizations_the_one_approved_later_waits_for_the_other(tmp_path: Path) -> None:
+    with scene(tmp_path, orgs=("retail", "bank"), flows=ASKING, lease_scope="all") as here:
+        here.genesys.reactions = [Reaction(effect_after_s=60.0)]
+        here.deliver(alert_of(), alert_of(org="bank"))
+        here.run(10)
+        first, second = sorted(waiting(here), key=lambda one: one.org, reverse=True)
+        for one in (first, second):
+            here.store.transact(orders.approve, one, here.settings, by="ann", reason="", now=here.time.now)
+            here.time.pass_(1)
+        for org in ("bank", "retail", "bank"):
+            here.receiver.tick(org)
+        assert [len(here.clouds[org].published) for org in ("retail", "bank")] == [1, 0]
+        assert events_of(here, second)[-1] == "waits"
+
+        here.run(120, step_s=5)
+        assert [len(here.clouds[org].published) for org in ("retail", "bank")] == [1, 1]
+
+
+def test_what_waits_in_an_organization_that_is_not_configured_any_more_expires_too(tmp_path: Path) -> None:
+    with scene(tmp_path, orgs=("retail", "bank"), flows=ASKING) as here:
+        here.deliver(alert_of(org="bank"))
+        here.run(10)
+        (rollback,) = waiting(here)
+        del here.clouds["bank"]
+        here.receiver = here.another_receiver("receiver-2")
+        here.run(here.settings.timing.approval_s + here.settings.timing.lease_s + 120, step_s=60)
+
+        assert state_of(here, rollback) == (State.FAILED, "approval_expired")
+
+
 # Denied
 
 

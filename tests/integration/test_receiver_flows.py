@@ -88,7 +88,7 @@ def test_every_live_flow_is_told_with_what_applies_to_it(app: Flask, store: Stor
     found = get(app, "/flows")
 
     assert [(one["name"], one["mode"], one["armed"]) for one in found["flows"]] == [
-        ("Bot", "observe", False),
+        ("Bot", "approve", False),
         ("Holidays", "observe", False),
         ("Main IVR", "auto", True),
     ]
@@ -312,7 +312,7 @@ def test_rollbackctl_shows_them_as_a_table(app: Flask, store: Store) -> None:
     assert done.exit_code == 0, done.output
     heads, bot, main_ivr, bank = done.stdout.splitlines()
     assert heads.split()[:6] == ["ORG", "FLOW", "NAME", "TYPE", "DIVISION", "LIVE"]
-    assert "observe (flows of type bot" in bot
+    assert "approve (flows of type bot" in bot
     assert "\x1b" not in bot
     assert "paused by ann: storm" in main_ivr
     assert "ago)" in main_ivr

@@ -481,13 +481,13 @@ def test_what_was_observed_does_not_block_what_is_real(observing: Scene) -> None
     assert observing.published() == ["13.0"]
 
 
-def test_a_bot_is_observed_whatever_the_configuration_says(here: Scene) -> None:
+def test_a_bot_is_asked_for_whatever_the_configuration_says(here: Scene) -> None:
     here.genesys.of().type = "digitalbot"
     here.deliver()
     here.run(60)
 
     assert here.published() == []
-    assert here.told_types() == ["WOULD_HAVE_ROLLED_BACK"]
+    assert here.told_types() == ["APPROVAL_REQUESTED"]
 
 
 # Alerts that are not for us

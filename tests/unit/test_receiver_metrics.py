@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,7 +15,7 @@ from receiver.policy import Verdict
 from receiver.shared_state import MAX_AGE_S
 from receiver.store import controls, leases, outbox
 from receiver.store.database import Store
-from receiver.store.rollbacks import ENDS, State
+from receiver.store.rollbacks import ASKED, DENIED_BY, ENDS, State
 from tests.receiver_world import ORGS, opened, put_alert, put_decision, put_rollback, settings_of
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -179,6 +180,56 @@ def test_the_newest_real_rollback_of_a_flow_gives_its_state_and_time(metrics: Re
         ("retail", "flow-1"): pytest.approx(now - 3600),
         ("retail", "flow-2"): pytest.approx(now - 60),
     }
+
+
+def test_a_rollback_that_waits_for_approval_shows_its_state_and_neither_a_start_nor_an_age(
+    metrics: ReceiverMetrics, store: Store
+) -> None:
+    now = time.time()
+    with store.begin() as tx:
+        alert = put_alert(tx, now=now)
+        put_rollback(tx, alert, "old", now=now - 7200, state=State.FAILED)
+        waits = {"state": State.AWAITING_APPROVAL, "started_at": None, "wrote": False, "try_number": 2}
+        put_rollback(tx, alert, "waits", now=now - 900, **waits)
+    found = samples(metrics)
+
+    assert named(found, "attempt_state")["retail", "flow-1", "awaiting_approval"] == 1
+    assert named(found, "attempt_state")["retail", "flow-1", "failed"] == 0
+    assert named(found, "last_timestamp_seconds") == {}
+    assert named(found, "attempt_age_seconds") == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "failed"),
+    [
+        pytest.param({"reason": "denied", "facts": {ASKED: "x", DENIED_BY: "ann"}}, None, id="denied"),
+        pytest.param({"reason": "refused_resolved", "facts": {ASKED: "x"}}, None, id="the alert was over before"),
+        pytest.param({"reason": "approval_expired", "facts": {ASKED: "x"}}, 1, id="nobody came"),
+        pytest.param(
+            {"reason": "refused_resolved", "facts": {ASKED: "x"}, "approved_by": "ann"}, 1, id="approved, and refused"
+        ),
+        pytest.param({"reason": "refused_resolved", "facts": {}}, 1, id="nobody was asked"),
+    ],
+)
+def test_what_people_denied_or_need_not_approve_any_more_has_not_failed(
+    metrics: ReceiverMetrics, store: Store, changes: dict[str, Any], failed: float | None
+) -> None:
+    now = time.time()
+    with store.begin() as tx:
+        ended = {"state": State.FAILED, "started_at": None, "wrote": False, "ended_at": now}
+        put_rollback(tx, put_alert(tx, now=now), "r1", now=now - 60, **(ended | changes))
+    found = samples(metrics)
+
+    assert named(found, "attempt_state").get(("retail", "flow-1", "failed")) == failed
+    assert len(named(found, "last_timestamp_seconds")) == (0 if failed is None else 1)
+
+
+def test_an_approved_rollback_is_as_old_as_its_approval(metrics: ReceiverMetrics, store: Store) -> None:
+    now = time.time()
+    with store.begin() as tx:
+        approved = {"state": State.PLANNED, "approved_by": "ann", "approved_at": now - 100}
+        put_rollback(tx, put_alert(tx, now=now), "r1", now=now - 1800, **approved)
+    assert named(samples(metrics), "attempt_age_seconds") == {("retail", "flow-1"): pytest.approx(100, abs=30)}
 
 
 def test_the_age_of_a_flows_oldest_rollback_under_way_shows_and_none_of_one_that_has_ended(

@@ -189,8 +189,8 @@ def test_without_an_address_of_alertmanager_its_guards_are_off_and_say_so(verdic
 
 
 def test_the_note_of_a_mode_is_told_with_it() -> None:
-    found = guard_of(Verdict.OBSERVING, mode=Mode.OBSERVE, mode_note=" (a bot is at most observed)")
-    assert found.value == "mode observe (a bot is at most observed)"
+    found = guard_of(Verdict.OBSERVING, mode=Mode.OBSERVE, mode_note=" (note)")
+    assert found.value == "mode observe (note)"
 
 
 def test_what_is_left_of_a_lockout_is_told_in_seconds() -> None:
