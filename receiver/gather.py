@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from receiver import findings, remembered
+from receiver import findings, identity, remembered
 from receiver.applied import apply_policy
 from receiver.config import ReceiverSettings
 from receiver.payload import ACTION, REQUIRED_LABELS
@@ -45,6 +45,8 @@ def situation(
     accused = [one for one in earlier if one.accused_version == alert.version]
     lifted = quarantines.lifted(tx, alert.org, alert.object_id)
     evidence = findings.version_evidence(alert, reading, applied)
+    identities = identity.of_flow(tx, alert.org, alert.object_id)
+    known_bad = identities.known_bad(alert.version)
     return Situation(
         at=now,
         contract=alert.labels.get("genesys_contract"),
@@ -67,7 +69,7 @@ def situation(
         restored_by=remembered.restored_by(earlier, alert.version),
         evidence=evidence,
         evidence_problem=reading.evidence.problem or reading.history.problem or reading.flow.problem,
-        probation=findings.probation(alert, reading, evidence, settings),
+        probation=findings.probation(alert, reading, evidence, settings, known_bad=known_bad),
         common_cause=findings.common_cause(reading, settings),
         common_cause_problem=reading.neighbours.problem,
         lockout_until=remembered.lockout_until(tx, alert, settings, shadow=shadow, own=own),
@@ -79,9 +81,11 @@ def situation(
             evidence,
             _records(tx, alert),
             rolled_back=frozenset(one.accused_version for one in earlier if one.wrote and one.id not in lifted),
+            identities=identities,
             min_live_s=settings.timing.target_min_live_s,
         ),
         target_problem=reading.versions.problem or reading.history.problem or reading.flow.problem,
+        known_bad="" if known_bad is None else known_bad.describe(),
     )
 
 

@@ -40,6 +40,9 @@ def facts_of(now: Situation) -> dict[str, Any]:
         }
     if now.target is not None:
         facts["considered"] = [{"version": one.version, "reason": one.reason} for one in now.target.considered]
+        facts["content_compared"] = now.target.compared
+    if now.known_bad:
+        facts["known_bad"] = now.known_bad
     return facts
 
 

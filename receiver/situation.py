@@ -93,3 +93,4 @@ class Situation:
     started_of_org: int
     target: TargetChoice | None
     target_problem: str
+    known_bad: str = ""  # why the accused version is known bad from its first minute

@@ -1,11 +1,12 @@
 """Which version is made live again: the newest earlier one that earned it.
 
-Pure. "Earned" means: published, not a debug version, not the accused one, live
-for long enough, and healthy in the history that Genesys Cloud still has, or, where
-that tells too little, in the ledger.
+Pure. "Earned" means: published, not a debug version, not the accused one nor the
+same thing under another label, live for long enough, and healthy in the history
+that Genesys Cloud still has, or, where that tells too little, in the ledger. What
+people have called good need not have been live for long; but it must not have failed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from genesys.flows import FlowVersion
@@ -35,11 +36,13 @@ class TargetChoice:
 
     version: str | None
     considered: tuple[Candidate, ...]
+    compared: bool = True  # it is known not to have the accused version's content
 
     def describe(self) -> str:
         refused = "; ".join(f"{one.version}: {one.reason}" for one in self.considered if not one.eligible)
         if self.version is not None:
-            return f"{self.version}" + (f" (not {refused})" if refused else "")
+            chosen = self.version if self.compared else f"{self.version}, content not compared"
+            return chosen + (f" (not {refused})" if refused else "")
         return f"none: {refused}" if refused else "none: the flow has no earlier version"
 
 
@@ -52,6 +55,8 @@ def choose_target(
     rolled_back: frozenset[str],
     threshold_ratio: float,
     min_live_s: float,
+    against: Mapping[str, str] | None = None,
+    good: Collection[str] = (),
 ) -> TargetChoice:
     """Choose among the versions of one flow.
 
@@ -59,7 +64,9 @@ def choose_target(
     `min_live_s` is how long a version must have served to be trusted: by its
     dates, which tell of its last stretch only, by its conversations, or by the
     ledger.
-    `rolled_back` are versions that the bridge has taken out of service before.
+    `rolled_back` are versions that the bridge has taken out of service before,
+    `against` is what else is known against a version, `good` are those that people
+    have called so.
     """
     considered = []
     chosen = None
@@ -67,11 +74,14 @@ def choose_target(
         if version.id == accused:
             continue
         service, record = history.get(version.id, NO_SERVICE), ledger.get(version.id, _UNKNOWN)
-        reason = (
-            "the bridge rolled it back before"
-            if version.id in rolled_back
-            else _reason_against(version, service, record, threshold_ratio, min_live_s)
-        )
+        if version.id in rolled_back:
+            reason = "the bridge rolled it back before"
+        else:
+            reason = (against or {}).get(version.id, "") or (
+                _reason_against_good(version, service, record, threshold_ratio)
+                if version.id in good
+                else _reason_against(version, service, record, threshold_ratio, min_live_s)
+            )
         considered.append(Candidate(version.id, reason))
         if not reason:
             chosen = version.id
@@ -83,13 +93,27 @@ def _ended(version: FlowVersion, record: Record) -> float:
     return record.until if version.published_until is None else version.published_until
 
 
+def _reason_against_good(version: FlowVersion, service: Service, record: Record, threshold_ratio: float) -> str:
+    """Of a version that people have called good: what it did must not say otherwise."""
+    return (
+        _reason_against_any(version, record)
+        or _failing("history", service, threshold_ratio)
+        or _failing("ledger", record.service, threshold_ratio)
+    )
+
+
+def _reason_against_any(version: FlowVersion, record: Record) -> str:
+    if version.debug:
+        return "a debug version"
+    return "" if _is_over(version, record) else "never live, or Genesys Cloud gives no dates for it"
+
+
 def _reason_against(
     version: FlowVersion, service: Service, record: Record, threshold_ratio: float, min_live_s: float
 ) -> str:
-    if version.debug:
-        return "a debug version"
-    if not _is_over(version, record):
-        return "never live, or Genesys Cloud gives no dates for it"
+    unfit = _reason_against_any(version, record)
+    if unfit:
+        return unfit
     live_s = max(_dated_s(version), service.served_s, record.live_s, record.service.served_s)
     if live_s < min_live_s:
         return f"live for {live_s:.0f} s only, {min_live_s:.0f} s are asked for"
