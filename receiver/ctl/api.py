@@ -56,6 +56,18 @@ class Api:
     def post(self, collection: str, body: Json) -> Json:
         return self._document(self._call("POST", collection, body=body))
 
+    def post_to(self, collection: str, *names: str) -> Json:
+        """Do what the names say to one of a collection."""
+        path = "/".join(quote(name, safe="") for name in names)
+        return self._document(self._call("POST", f"{collection}/{path}"))
+
+    def ask(self, question: str, body: Json) -> tuple[bool, Json]:
+        """Whether something is allowed (200) or not (409), and the document that says why."""
+        answer = self._send("POST", f"{self._url}/api/v1/{question}", None, body)
+        if answer.status not in (HTTPStatus.OK, HTTPStatus.CONFLICT):
+            raise Refused(_detail(answer))
+        return answer.status == HTTPStatus.OK, self._document(answer)
+
     def delete(self, collection: str, **params: str | None) -> None:
         self._call("DELETE", collection, params=params)
 

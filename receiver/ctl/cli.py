@@ -12,6 +12,7 @@ import click
 from receiver.ctl import render
 from receiver.ctl.api import Api
 from receiver.ctl.audit import audit
+from receiver.ctl.deployments import deployments, gate
 from receiver.ctl.flow import flow
 from receiver.ctl.holds import hold, list_holds, quarantine, release
 from receiver.ctl.options import end_of, length, moment
@@ -55,6 +56,7 @@ def main(context: click.Context, url: str, token_file: Path | None, output: str)
     Go on again:           rollbackctl resume
     Hands off some flows:  rollbackctl hold --org retail --flow ID --reason "debugging"
     Before a deployment:   rollbackctl maintenance open --org retail --for 2h --reason "release 12"
+    May it be published?   rollbackctl gate --org retail --flow ID=DIGEST
     Why was (not) rolled   rollbackctl decisions --guards --limit 1
     back?                  rollbackctl rollback show ID
 
@@ -255,7 +257,7 @@ def close_window(session: Session, window_id: str) -> None:
     session.show(left, lambda clock: render.windows(left["windows"], clock))
 
 
-for command in (audit, flow, hold, release, list_holds, quarantine):
+for command in (audit, deployments, flow, gate, hold, release, list_holds, quarantine):
     main.add_command(command)
 
 
