@@ -54,8 +54,8 @@ def _quarantined(tx: Transaction, org: str, flow_id: str, digest: str) -> Iterat
     for one in quarantines.in_force(tx, org, flow_id):
         if digest in sources.get(one.version, ()):
             yield (
-                f"the same source was version {one.version}, in quarantine since {rfc3339(one.quarantined_at)} by rollback "
-                f"{one.rollback_id}; deploy another one, or trust it again: rollbackctl quarantine lift {one.id}"
+                f"the same source was version {one.version}, in quarantine since {rfc3339(one.quarantined_at)} by "
+                f"rollback {one.rollback_id}; deploy another one, or trust it again: rollbackctl quarantine lift {one.id}"
             )
 
 
@@ -82,6 +82,6 @@ def _under_way(tx: Transaction, org: str, flow_id: str) -> Iterator[str]:
     for rollback in rollbacks.under_way(tx, org):
         if rollback.object_id == flow_id:
             yield (
-                f"rollback {rollback.id} is {rollback.state.value} and makes version {rollback.target_version} live; ask "
-                "again when it has ended"
+                f"rollback {rollback.id} is {rollback.state.value} and makes version {rollback.target_version} live; "
+                "ask again when it has ended"
             )
