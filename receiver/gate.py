@@ -55,7 +55,7 @@ def _quarantined(tx: Transaction, org: str, flow_id: str, digest: str) -> Iterat
         if digest in sources.get(one.version, ()):
             yield (
                 f"the same source was version {one.version}, in quarantine since {rfc3339(one.quarantined_at)} by "
-                f"rollback {one.rollback_id}; deploy another one, or trust it again: rollbackctl quarantine lift {one.id}"
+                f"rollback {one.rollback_id}; deploy another, or trust it again: rollbackctl quarantine lift {one.id}"
             )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 ORGS = ("retail", "bank")
-TOKENS = {role: f"token-of-the-{role}" for role in ("alertmanager", "viewer", "operator")}
+TOKENS = {role: f"token-of-the-{role}" for role in ("alertmanager", "viewer", "operator", "ci")}
 
 
 def settings_of(folder: Path, **changes: Any) -> ReceiverSettings:
