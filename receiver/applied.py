@@ -6,14 +6,15 @@ from functools import partial
 from genesys.flows import Flow
 from genesys.selectors import first_match
 from receiver.common_cause import CommonCauseLimits, survey
-from receiver.config import FlowPolicy, ReceiverSettings
+from receiver.config import FlowPolicy, ReceiverSettings, Timing
 from receiver.probation import ProbationLimits
 from receiver.reader import Survey
 from receiver.situation import Mode
 
-# Bots and surveys train for minutes on publish, and a common module does not republish its callers: until these are
-# proved, the bridge only shows what it would have done.
-_OBSERVED_TYPES = frozenset({"bot", "digitalbot", "voicesurvey", "commonmodule"})
+_BOTS = frozenset({"bot", "digitalbot", "voicesurvey"})  # they train for minutes on publish
+
+# And a common module does not republish its callers: until these are proved, a person has to agree.
+_APPROVED_TYPES = _BOTS | {"commonmodule"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,21 @@ class Applied:
 
 
 def apply_policy(settings: ReceiverSettings, flow: Flow) -> Applied:
-    """The selector that matches a flow; types that are not proved are observed at most."""
+    """The selector that matches a flow; types that are not proved are rolled back with approval at most."""
     policy = first_match(settings.flows, flow)
-    if policy.mode is Mode.AUTO and flow.type in _OBSERVED_TYPES:
-        return Applied(policy, Mode.OBSERVE, f" (flows of type {flow.type} are not rolled back automatically)")
+    if policy.mode is Mode.AUTO and flow.type in _APPROVED_TYPES:
+        return Applied(policy, Mode.APPROVE, f" (flows of type {flow.type} are not rolled back automatically)")
     return Applied(policy, policy.mode, "")
+
+
+def publish_deadline_s(timing: Timing, flow_type: str | None) -> float:
+    """How long Genesys Cloud may take for a publish that it has accepted, or that was lost."""
+    return timing.bot_publish_deadline_s if flow_type in _BOTS else timing.publish_deadline_s
+
+
+def rollback_deadline_s(timing: Timing, flow_type: str | None) -> float:
+    """From planned to confirmed: longer where a publish takes longer, so that a lost one can still be repeated."""
+    return timing.rollback_deadline_s + max(0.0, publish_deadline_s(timing, flow_type) - timing.publish_deadline_s)
 
 
 def survey_with(settings: ReceiverSettings) -> Survey:

@@ -140,7 +140,8 @@ ATTEMPT_AGE = Metric(
     "genesys_rollback_attempt_age_seconds",
     "gauge",
     ("org", "flow_id"),
-    f"Age of the flow's oldest rollback that has not ended, since it was planned; absent without one. {_MAX}",
+    "Age of the flow's oldest rollback that has not ended, since it was planned or approved; absent without one. One "
+    f"that waits for approval is left out. {_MAX}",
 )
 ARMED = Metric(
     "genesys_rollback_armed",

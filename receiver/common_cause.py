@@ -4,7 +4,6 @@ Judges every flow of an organization by the same settled minutes, with the same
 test as the accused one. Pure: `reader` reads what is judged.
 """
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from genesys.evidence import Evidence, Outcomes, Signal
 from genesys.excess import ExcessLimits, find_excess, threshold_for
 from genesys.flows import Flow
 from genesys.history import baseline_ratio
+from receiver.change_set import Publication, count_change_sets
 from receiver.probation import ProbationLimits, judge_probation, stretches_of
 
 MIN_ESTABLISHED = 2  # one established flow that fails may have a cause of its own
@@ -76,12 +76,21 @@ class CommonCause:
         )
 
 
-def find_common_cause(neighbours: Sequence[Neighbour], limits: CommonCauseLimits) -> CommonCause:
-    """Count what fails. Flows that fail and were published together count as one deployment, healthy ones one each."""
+def find_common_cause(
+    neighbours: Sequence[Neighbour], limits: CommonCauseLimits, registered: Mapping[tuple[str, str], str] | None = None
+) -> CommonCause:
+    """Count what fails. Flows that fail and were published together count as one deployment, healthy ones one each.
+
+    `registered` gives the deployment of a (flow id, version) that a pipeline has registered.
+    """
     failing = [one for one in neighbours if one.fails]
+    published = (
+        Publication(one.flow_id, one.published_by, one.published_at, (registered or {}).get((one.flow_id, one.version)))
+        for one in failing
+    )
     return CommonCause(
         established=tuple(sorted(one.name for one in failing if one.is_established)),
-        deployments=_deployments(failing, limits.deployment_s),
+        deployments=count_change_sets(published, deployment_s=limits.deployment_s),
         healthy=len(neighbours) - len(failing),
         limits=limits,
         flows=len(neighbours),
@@ -163,20 +172,3 @@ def by_flow(evidence: Evidence) -> dict[str, Evidence]:
     for key, buckets in evidence.outcomes.items():
         parts.setdefault(key[0], {})[key] = buckets
     return {flow_id: Evidence(evidence.start, evidence.end, evidence.bucket_s, part) for flow_id, part in parts.items()}
-
-
-def _deployments(failing: Iterable[Neighbour], deployment_s: float) -> int:
-    """How many deployments the flows are from; one whose publisher or date is unknown is one of its own."""
-    unknown = 0
-    known: dict[str, list[float]] = {}
-    for one in failing:
-        if one.published_by is None or one.published_at is None:
-            unknown += 1
-        else:
-            known.setdefault(one.published_by, []).append(one.published_at)
-    return unknown + sum(_groups(sorted(dates), deployment_s) for dates in known.values())
-
-
-def _groups(dates: Sequence[float], deployment_s: float) -> int:
-    """Groups of dates (ascending, at least one) between which more than `deployment_s` have passed."""
-    return 1 + sum(1 for sooner, later in itertools.pairwise(dates) if later - sooner > deployment_s)

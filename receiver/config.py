@@ -18,7 +18,7 @@ class Role(StrEnum):
 
     ALERTMANAGER = "alertmanager"  # deliver alerts, nothing else
     VIEWER = "viewer"  # read
-    OPERATOR = "operator"  # read, pause, hold, open and close windows, lift quarantines
+    OPERATOR = "operator"  # read, pause, hold, open and close windows, lift quarantines, approve, deny, undo
     CI = "ci"  # register deployments, ask whether one may be published, open windows for named flows
 
 
@@ -100,6 +100,8 @@ class Timing(Settings):
     lease_s: Seconds = 30.0  # after a crash another receiver takes over this much later
     permit_s: Seconds = 5.0  # between the permit and the first byte sent
     publish_deadline_s: Seconds = 180.0  # Genesys Cloud's asynchronous publish (voice, message, e-mail, workflow)
+    bot_publish_deadline_s: Seconds = 900.0  # the same for bots, digital bots and voice surveys: they train meanwhile
+    approval_s: Seconds = 1800.0  # for people to approve a rollback; later the facts are others
     rollback_deadline_s: Seconds = 900.0  # from planned to confirmed
     verify_deadline_s: Seconds = 1800.0  # from confirmed to the verdict over the target
     lockout_s: Seconds = 900.0

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from genesys.evidence import Evidence
 from genesys.flows import Flow, FlowVersion, Readback, read_back
+from receiver.applied import publish_deadline_s
 from receiver.ending import end
 from receiver.meanwhile import Meanwhile, has_callers, newest_date, published_since
 from receiver.metrics import Step
@@ -12,7 +13,7 @@ from receiver.reader import Read
 from receiver.store import leases, quarantines, rollbacks
 from receiver.store.database import Transaction, after_commit
 from receiver.store.leases import Lease
-from receiver.store.rollbacks import Answer, Permit, Rollback, State
+from receiver.store.rollbacks import UNDER_WAY, Answer, Permit, Rollback, State
 from receiver.tools import Tools
 
 MAX_SENDS = 2  # refused ones aside; the second only after the first is proved to have had no effect
@@ -93,7 +94,7 @@ def _settled_at(tools: Tools, rollback: Rollback, permit: Permit) -> float:
     """From when on a publish whose effect does not show has none: it can be neither sent nor under way any more."""
     accepted = rollback.state is State.CONFIRMING
     sent_by = permit.issued_at if accepted else permit.valid_until + tools.call_timeout_s
-    return sent_by + tools.timing.publish_deadline_s
+    return sent_by + publish_deadline_s(tools.timing, rollback.facts.get("flow_type"))
 
 
 def _is_over(flow: Flow, permit: Permit, changes: Meanwhile | None) -> bool:
@@ -178,7 +179,21 @@ def conclude(
             not_before=now,
             facts=rollback.facts | {_OVERWROTE: overwrote},
         )
-        quarantines.put(tx, verifying, now=now)
         detail = {"live": rollback.target_version} | ({_OVERWROTE: overwrote} if overwrote else {})
         rollbacks.add_step(tx, verifying, "confirmed", at=now, detail=detail)
         after_commit(tx, lambda: tools.metrics.step(Step.CONFIRM, now - (rollback.started_at or now)))
+        if verifying.is_undo:
+            _undone(tx, tools, verifying, now)
+        else:
+            quarantines.put(tx, verifying, now=now)
+
+
+def _undone(tx: Transaction, tools: Tools, undo: Rollback, now: float) -> None:
+    """The version is live again, which is all that was ordered: nothing is measured, and it is trusted again."""
+    by = undo.facts["ordered_by"]
+    first = None if undo.undoes is None else rollbacks.get(tx, undo.undoes)
+    if first is not None:
+        quarantines.lift_of(tx, first.id, by=by, now=now)
+        if first.state in UNDER_WAY:
+            end(tx, tools, first, State.SUPERSEDED, f"undone by {by}", now, quiet=True)
+    end(tx, tools, undo, State.SUCCEEDED, f"live again, as {by} ordered", now)

@@ -18,8 +18,6 @@ from receiver.tools import Tools
 
 log = logging.getLogger(__name__)
 
-EVERYTHING = "all"  # the lease of lease_scope: all
-
 
 def decide_one(tx: Transaction, tools: Tools, alert: StoredAlert, reading: Reading) -> Decision:
     """Decide about one alert, and plan the rollback if there is to be one.
@@ -27,7 +25,7 @@ def decide_one(tx: Transaction, tools: Tools, alert: StoredAlert, reading: Readi
     A decision that says nothing new is given back, but not recorded again.
     """
     if tools.around.settings.lease_scope is Scope.ALL:
-        leases.lock(tx, EVERYTHING)  # no other organization plans a rollback between our look and our entry
+        leases.lock(tx, leases.EVERYTHING)  # no other organization plans a rollback between our look and our entry
     now = tools.clock(tx)
     suppression = tools.alertmanagers.suppression(alert.fingerprint, now)
     facts = situation(tx, alert, reading, suppression, tools.around, now=now)

@@ -13,22 +13,25 @@ def end(
     """Reach an end: recorded, counted, and told unless `quiet`, which is for what people have heard of already.
 
     If a publish was sent, the accused version is quarantined from now on; a flow
-    that no earlier version helps, or whose rollbacks fail repeatedly, is held.
+    that no earlier version helps, or whose rollbacks fail repeatedly, is held. An
+    undo leaves neither behind: it accuses no version.
     """
     ended = rollbacks.change(tx, rollback, state=state.value, reason=reason, ended_at=now)
     rollbacks.add_step(tx, ended, state.value, at=now, detail={"reason": reason})
-    if ended.wrote:
+    if ended.wrote and not ended.is_undo:
         quarantines.put(tx, ended, now=now)
     why = _reason_to_hold(tx, ended, since=now - tools.timing.budget_s)
     if why:
         controls.hold(tx, ended.org, [ended.object_id], owner=controls.BRIDGE, reason=why, by=tools.receiver, now=now)
-    after_commit(tx, lambda: tools.metrics.ended(state, now - ended.created_at))
+    after_commit(tx, lambda: tools.metrics.ended(state, now - ended.planned_at))
     if not quiet:
         put_end(tx, tools.telling, ended, now=now)
 
 
 def _reason_to_hold(tx: Transaction, ended: Rollback, *, since: float) -> str:
     """Why people have to look at the flow before the bridge touches it again; empty if they need not."""
+    if ended.is_undo:
+        return ""
     if ended.state is State.INEFFECTIVE:
         return f"rollback {ended.id} was ineffective: version {ended.target_version} fails too"
     started = rollbacks.started_since(tx, ended.org, ended.object_id, since=since, shadow=False)

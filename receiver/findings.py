@@ -109,7 +109,8 @@ def target(
         against={one.id: identities.against(one.id, alert.version) for one in reading.versions.value},
         good=identities.good,
     )
-    return replace(choice, compared=choice.version is None or identities.compared(choice.version, alert.version))
+    proposed = choice.version or choice.unearned
+    return replace(choice, compared=proposed is None or identities.compared(proposed, alert.version))
 
 
 def probation(
@@ -145,11 +146,16 @@ def probation(
     )
 
 
-def common_cause(reading: Reading, settings: ReceiverSettings) -> CommonCause | None:
-    """What fails at the same time; None if the other flows could not be read."""
+def common_cause(
+    reading: Reading, settings: ReceiverSettings, registered: Mapping[tuple[str, str], str]
+) -> CommonCause | None:
+    """What fails at the same time; None if the other flows could not be read.
+
+    `registered` gives the deployment of a (flow id, version) that a pipeline has registered.
+    """
     if reading.neighbours.value is None:
         return None
-    return find_common_cause(reading.neighbours.value, common_cause_limits(settings))
+    return find_common_cause(reading.neighbours.value, common_cause_limits(settings), registered)
 
 
 def _newest(tallies: dict[int, Tally]) -> Tally:

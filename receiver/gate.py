@@ -1,8 +1,8 @@
 """May these flows be published now? What a pipeline asks before it does.
 
-A lockout is no reason against it, nor is a window: both hold the bridge back, and a
-deployment may be the cure. Nor is missing knowledge: a digest that nobody has
-registered before is new.
+A lockout is no reason against it, nor is a window, nor a rollback that waits for
+approval: all of them hold the bridge back, and a deployment may be the cure. Nor is
+missing knowledge: a digest that nobody has registered before is new.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,7 @@ from receiver.notify.events import rfc3339
 from receiver.store import controls, deployments, quarantines, rollbacks
 from receiver.store.controls import EVERY_ORG
 from receiver.store.database import Transaction
+from receiver.store.rollbacks import UNDER_WAY, State
 
 
 class Reason(StrEnum):
@@ -79,7 +80,7 @@ def _paused(tx: Transaction, org: str) -> Iterator[str]:
 
 
 def _under_way(tx: Transaction, org: str, flow_id: str) -> Iterator[str]:
-    for rollback in rollbacks.under_way(tx, org):
+    for rollback in rollbacks.under_way(tx, org, UNDER_WAY - {State.AWAITING_APPROVAL}):
         if rollback.object_id == flow_id:
             yield (
                 f"rollback {rollback.id} is {rollback.state.value} and makes version {rollback.target_version} live; "

@@ -1,19 +1,24 @@
 """Puts a situation together: an alert, what Genesys Cloud says (`Reading`), and what the store remembers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from receiver import findings, identity, remembered
+from genesys.flows import Flow
+from receiver import attempt, findings, identity, remembered
 from receiver.applied import apply_policy
+from receiver.attempt import ALONE, Attempt
+from receiver.change_set import Publication
 from receiver.config import ReceiverSettings
 from receiver.payload import ACTION, REQUIRED_LABELS
 from receiver.policy import CONTRACT
 from receiver.reader import Reading
 from receiver.service import Record
 from receiver.situation import Mode, Situation, Suppression
-from receiver.store import ledger, quarantines, rollbacks
+from receiver.store import deployments, ledger, quarantines, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
-from receiver.store.rollbacks import Rollback
+from receiver.store.deployments import Consent, Deployment
+from receiver.store.rollbacks import Rollback, State
+from receiver.target import undo_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,10 @@ def situation(
     rolled_back = rollbacks.of_flow(tx, alert.org, alert.object_id, shadow=shadow)
     earlier = [one for one in rolled_back if not remembered.is_own(one, own)]
     accused = [one for one in earlier if one.accused_version == alert.version]
+    tried = [one for one in accused if not one.is_undo]
     lifted = quarantines.lifted(tx, alert.org, alert.object_id)
+    registered = deployments.of_version(tx, alert.org, alert.object_id, alert.version)
+    part_of = _attempt(tx, alert, flow, registered, settings, now=now, shadow=shadow, own=own)
     evidence = findings.version_evidence(alert, reading, applied)
     identities = identity.of_flow(tx, alert.org, alert.object_id)
     known_bad = identities.known_bad(alert.version)
@@ -54,7 +62,7 @@ def situation(
         firing=alert.is_open,
         accused_version=alert.version,
         pauses=remembered.pauses(tx, alert.org),
-        holds=remembered.holds(tx, alert),
+        holds=remembered.holds(tx, alert, registered),
         mode=applied.mode if applied else None,
         mode_note=applied.note if applied else "",
         alertmanager_configured=around.alertmanager_configured,
@@ -62,36 +70,93 @@ def situation(
         windows=remembered.windows(tx, alert, now),
         flow=flow,
         flow_problem=reading.flow.problem,
-        rollback_in_progress=remembered.in_progress(tx, alert, settings, own),
-        written_rollbacks=tuple(one.id for one in accused if one.wrote and one.id not in lifted),
-        unwritten_tries=sum(1 for one in accused if not one.wrote),
+        rollback_in_progress=remembered.in_progress(tx, alert, settings, own=own, attempt=part_of, now=now),
+        written_rollbacks=tuple(one.id for one in tried if one.wrote and one.id not in lifted),
+        unwritten_tries=sum(1 for one in tried if not one.wrote and one.state is not State.AWAITING_APPROVAL),
         tries=len(accused),
         restored_by=remembered.restored_by(earlier, alert.version),
         evidence=evidence,
         evidence_problem=reading.evidence.problem or reading.history.problem or reading.flow.problem,
         probation=findings.probation(alert, reading, evidence, settings, known_bad=known_bad),
-        common_cause=findings.common_cause(reading, settings),
+        common_cause=findings.common_cause(reading, settings, remembered.registered(tx, alert.org, reading)),
         common_cause_problem=reading.neighbours.problem,
-        lockout_until=remembered.lockout_until(tx, alert, settings, shadow=shadow, own=own),
-        started_of_flow=remembered.started(tx, alert.org, alert.object_id, settings, now=now, shadow=shadow, own=own),
-        started_of_org=remembered.started(tx, alert.org, None, settings, now=now, shadow=shadow, own=own),
+        lockout_until=remembered.lockout_until(tx, alert, settings, shadow=shadow, own=own, attempt=part_of),
+        started_of_flow=remembered.started_of_flow(tx, alert, settings, now=now, shadow=shadow, own=own),
+        started_of_org=remembered.started_of_org(tx, alert.org, settings, now=now, shadow=shadow, attempt=part_of),
         target=findings.target(
             alert,
             reading,
             evidence,
             _records(tx, alert),
-            rolled_back=frozenset(one.accused_version for one in earlier if one.wrote and one.id not in lifted),
+            rolled_back=frozenset(
+                one.accused_version for one in earlier if one.wrote and not one.is_undo and one.id not in lifted
+            ),
             identities=identities,
             min_live_s=settings.timing.target_min_live_s,
         ),
         target_problem=reading.versions.problem or reading.history.problem or reading.flow.problem,
+        approval_asked_by=_asks(registered),
+        approval_waiting=next((one.id for one in tried if one.state is State.AWAITING_APPROVAL), None),
+        approved_by=None if own is None else own.approved_by,
+        denied_by=remembered.denied_by(tx, alert, tried),
+        deployment=registered,
+        attempt_id=part_of.id,
         known_bad="" if known_bad is None else known_bad.describe(),
     )
+
+
+def situation_of_undo(
+    tx: Transaction,
+    alert: StoredAlert,
+    reading: Reading,
+    suppression: Suppression | None,
+    around: Surroundings,
+    *,
+    now: float,
+    own: Rollback,
+) -> Situation:
+    """The same as if the version that is to be taken away were accused; the target is what people have chosen."""
+    turned = replace(alert, version=own.accused_version)
+    found = situation(tx, turned, reading, suppression, around, now=now, own=own)
+    versions = reading.versions.value
+    target = None if versions is None else undo_target(versions, own.target_version)
+    return replace(found, target=target, target_problem=reading.versions.problem)
 
 
 def is_understood(alert: StoredAlert, orgs: frozenset[str]) -> bool:
     """False for an alert that ends as `unknown_contract`, whatever Genesys Cloud says: nothing needs to be read."""
     return alert.labels.get("genesys_contract") == CONTRACT and not _unusable_labels(alert, orgs)
+
+
+def _asks(registered: Deployment | None) -> str | None:
+    """Why a person has to approve the rollback of a deployment, if its pipeline wants that."""
+    if registered is None or registered.rollback is not Consent.ASK:
+        return None
+    return f"{registered.describe()} asks for it"
+
+
+def _attempt(
+    tx: Transaction,
+    alert: StoredAlert,
+    flow: Flow | None,
+    registered: Deployment | None,
+    settings: ReceiverSettings,
+    *,
+    now: float,
+    shadow: bool,
+    own: Rollback | None,
+) -> Attempt:
+    """What the rollback is a part of, or would be; its flows share a lockout, so it is joined only as long as that."""
+    if own is not None:
+        return attempt.of_rollback(tx, own)
+    if flow is None or flow.live_version != alert.version:
+        return ALONE
+    deployment_id = registered.id if registered else None
+    accused = Publication(flow.id, flow.published_by, flow.live_published_at, deployment_id)
+    timing = settings.timing
+    return attempt.to_join(
+        tx, alert.org, accused, shadow=shadow, since=now - timing.lockout_s, deployment_s=timing.deployment_s
+    )
 
 
 def _records(tx: Transaction, alert: StoredAlert) -> dict[str, Record]:

@@ -3,15 +3,21 @@
 from typing import Any
 from uuid import uuid4
 
-from receiver.applied import apply_policy
-from receiver.notify.events import put_end, rfc3339
+from receiver.applied import apply_policy, rollback_deadline_s
+from receiver.notify.events import put_approval_requested, put_end, rfc3339
 from receiver.policy import Decision, Verdict
 from receiver.situation import Situation
 from receiver.store import rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
-from receiver.store.rollbacks import Kind, Rollback, State
+from receiver.store.rollbacks import LEASED, Kind, Rollback, State
 from receiver.tools import Tools
+
+_BEGINS = {
+    Verdict.ROLL_BACK: State.PLANNED,
+    Verdict.OBSERVING: State.OBSERVED,
+    Verdict.AWAITING_APPROVAL: State.AWAITING_APPROVAL,
+}
 
 
 def facts_of(now: Situation) -> dict[str, Any]:
@@ -38,6 +44,9 @@ def facts_of(now: Situation) -> dict[str, Any]:
             "data_end": rfc3339(evidence.end),
             "live_since": rfc3339(evidence.live_since),
         }
+    deployed = now.deployment
+    if deployed is not None:
+        facts |= {"deployment_id": deployed.id, "commit": deployed.commit, "deployed_by": deployed.actor}
     if now.target is not None:
         facts["considered"] = [{"version": one.version, "reason": one.reason} for one in now.target.considered]
         facts["content_compared"] = now.target.compared
@@ -46,16 +55,27 @@ def facts_of(now: Situation) -> dict[str, Any]:
     return facts
 
 
+def _ahead(tx: Transaction, now: Situation) -> int:
+    """How many publishes of the same attempt have their turn before: each may take as long as it is allowed to."""
+    members = [] if now.attempt_id is None else rollbacks.of_attempt(tx, now.attempt_id)
+    return sum(1 for one in members if one.state in LEASED)
+
+
 def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, decision: Decision) -> Rollback | None:
     """Create the rollback that a decision calls for; None if the decision holds back.
 
-    Mode observe gives one that ends at once as `observed`; it arms a lockout and
+    Where a person has to agree first it waits, unless one waits already or they
+    have denied it. Mode observe gives one that ends at once as `observed`; it arms a lockout and
     a duplicate of its own, so that it shows what `auto` would have done.
     """
-    if decision.verdict not in (Verdict.ROLL_BACK, Verdict.OBSERVING):
+    if decision.verdict not in _BEGINS:
         return None
-    if now.flow is None or now.evidence is None or now.target is None or now.target.version is None:
+    asks = decision.verdict is Verdict.AWAITING_APPROVAL
+    if asks and (now.approval_waiting or now.denied_by):
+        return None
+    if now.flow is None or now.evidence is None or now.proposed is None:
         raise AssertionError("decided to roll back on unknown facts")  # the guards rule this out
+    timing = tools.timing
     shadow = decision.verdict is Verdict.OBSERVING
     policy = apply_policy(tools.around.settings, now.flow).policy
     rollback_id = str(uuid4())
@@ -69,12 +89,13 @@ def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, deci
         live_since=now.flow.live_published_at or 0.0,
         try_number=now.tries + 1,
         shadow=shadow,
-        target_version=now.target.version,
-        state=State.OBSERVED if shadow else State.PLANNED,
-        reason="mode observe" if shadow else "",
+        target_version=now.proposed,
+        state=_BEGINS[decision.verdict],
+        reason="mode observe" if shadow else decision.value_of(decision.verdict) if asks else "",
         revision=1,
         created_at=now.at,
-        deadline=now.at + tools.timing.rollback_deadline_s,
+        deadline=now.at
+        + (timing.approval_s if asks else rollback_deadline_s(timing, now.flow.type) * (1 + _ahead(tx, now))),
         not_before=now.at,
         started_at=now.at if shadow else None,
         wrote=shadow,
@@ -83,13 +104,17 @@ def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, deci
         ended_at=now.at if shadow else None,
         facts=facts_of(now) | {"signal": alert.signal, "owner": policy.owner},
         kind=Kind.ROLLBACK,
-        attempt_id=rollback_id,
+        attempt_id=now.attempt_id or rollback_id,
+        published_by=now.flow.published_by,
         undoes=None,
         approved_by=None,
         approved_at=None,
     )
     rollbacks.create(tx, rollback)
-    rollbacks.add_step(tx, rollback, "planned", at=now.at, detail={"target": rollback.target_version})
+    event = "approval_requested" if asks else "planned"
+    rollbacks.add_step(tx, rollback, event, at=now.at, detail={"target": rollback.target_version})
     if shadow:
         put_end(tx, tools.telling, rollback, now=now.at)
+    elif asks:
+        put_approval_requested(tx, tools.telling, rollback, now=now.at)
     return rollback

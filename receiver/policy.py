@@ -6,14 +6,17 @@ fact that could not be read is `None` in the situation, and its guard holds
 back: unknown is the worse of the two values.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Set
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from receiver.situation import Mode, Situation
+from receiver.situation import ACTING, Mode, Situation
 
 CONTRACT = "1"  # the value of the label genesys_contract that this receiver understands
 MAX_TRIES = 3  # the first rollback of a version, and two repetitions of tries that ended before their write
+
+_SEEN = "mode observe, approve or auto"
+_NO_SELECTOR = "the flow could not be read, so no selector applies"
 
 
 class Verdict(StrEnum):
@@ -41,11 +44,24 @@ class Verdict(StrEnum):
     LOCKED_IN_ARCHITECT = "locked_in_architect"
     NO_ELIGIBLE_TARGET = "no_eligible_target"
     OBSERVING = "observing"
+    AWAITING_APPROVAL = "awaiting_approval"
     ROLL_BACK = "roll_back"
 
 
 FINAL = frozenset({Verdict.RESOLVED, Verdict.RESTORED_BY_BRIDGE, Verdict.ESTABLISHED})
 """Refusals that nothing can change as long as the same alert fires. All others are passing: they are decided anew."""
+
+
+UNDO_PASSES = frozenset(Verdict) - {
+    Verdict.UNKNOWN_CONTRACT,
+    Verdict.INACTIVE,
+    Verdict.SUPERSEDED,
+    Verdict.IN_PROGRESS,
+    Verdict.LOCKED_IN_ARCHITECT,
+    Verdict.NO_ELIGIBLE_TARGET,
+    Verdict.ROLL_BACK,
+}
+"""Guards that a person overrides who undoes a rollback. The others say that it is not possible, or not yet."""
 
 
 def is_final(verdict: str | None) -> bool:
@@ -72,6 +88,7 @@ class Guard:
     value: str
     limit: str
     unknown: bool = False
+    overridden: bool = False  # it holds back, and a person has ordered that it does not matter
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -80,6 +97,7 @@ class Guard:
             "value": self.value,
             "limit": self.limit,
             "unknown": self.unknown,
+            "overridden": self.overridden,
         }
 
 
@@ -92,22 +110,33 @@ class Decision:
 
     @property
     def holding_back(self) -> tuple[Verdict, ...]:
-        return tuple(guard.name for guard in self.guards if guard.holds_back)
+        """Those that count."""
+        return tuple(guard.name for guard in self._decisive)
+
+    def value_of(self, name: Verdict) -> str:
+        """What the guard found; empty for `roll_back`, which has none."""
+        return next((guard.value for guard in self.guards if guard.name is name), "")
+
+    @property
+    def _decisive(self) -> tuple[Guard, ...]:
+        return tuple(guard for guard in self.guards if guard.holds_back and not guard.overridden)
 
     @property
     def rests_on_ignorance(self) -> bool:
         """Nothing that is known holds back, only what could not be read."""
-        return bool(self.holding_back) and all(guard.unknown for guard in self.guards if guard.holds_back)
+        return bool(self._decisive) and all(guard.unknown for guard in self._decisive)
 
 
-def decide(now: Situation, limits: Limits) -> Decision:
+def decide(now: Situation, limits: Limits, overridden: Set[Verdict] = frozenset()) -> Decision:
     """Say what to do about one alert; the first guard that holds back wins.
 
     Only a situation with nothing against it ends in ROLL_BACK, so a fact that
-    could not be read must be given as `None`.
+    could not be read must be given as `None`. `overridden` guards are recorded
+    like all others, and decide nothing.
     """
-    guards = tuple(judge(now, limits) for judge in _GUARDS)
-    verdict = next((guard.name for guard in guards if guard.holds_back), Verdict.ROLL_BACK)
+    judged = (judge(now, limits) for judge in _GUARDS)
+    guards = tuple(replace(one, overridden=one.holds_back and one.name in overridden) for one in judged)
+    verdict = next((one.name for one in guards if one.holds_back and not one.overridden), Verdict.ROLL_BACK)
     return Decision(verdict, guards)
 
 
@@ -135,8 +164,8 @@ def _held(now: Situation, _: Limits) -> Guard:
 
 def _ignored(now: Situation, _: Limits) -> Guard:
     if now.mode is None:
-        return _unknown(Verdict.IGNORED, "mode observe or auto", "the flow could not be read, so no selector applies")
-    return Guard(Verdict.IGNORED, now.mode is Mode.IGNORE, f"mode {now.mode.value}", "mode observe or auto")
+        return _unknown(Verdict.IGNORED, _SEEN, _NO_SELECTOR)
+    return Guard(Verdict.IGNORED, now.mode is Mode.IGNORE, f"mode {now.mode.value}", _SEEN)
 
 
 def _silenced(now: Situation, _: Limits) -> Guard:
@@ -257,13 +286,39 @@ def _no_eligible_target(now: Situation, _: Limits) -> Guard:
     limit = "an earlier version that earned it"
     if now.target is None:
         return _unknown(Verdict.NO_ELIGIBLE_TARGET, limit, now.target_problem)
-    return Guard(Verdict.NO_ELIGIBLE_TARGET, now.target.version is None, now.target.describe(), limit)
+    return Guard(Verdict.NO_ELIGIBLE_TARGET, now.proposed is None, now.target.describe(), limit)
 
 
 def _observing(now: Situation, _: Limits) -> Guard:
+    limit = "mode approve or auto"
     if now.mode is None:
-        return _unknown(Verdict.OBSERVING, "mode auto", "the flow could not be read, so no selector applies")
-    return Guard(Verdict.OBSERVING, now.mode is not Mode.AUTO, f"mode {now.mode.value}{now.mode_note}", "mode auto")
+        return _unknown(Verdict.OBSERVING, limit, _NO_SELECTOR)
+    return Guard(Verdict.OBSERVING, now.mode not in ACTING, f"mode {now.mode.value}{now.mode_note}", limit)
+
+
+def _awaiting_approval(now: Situation, _: Limits) -> Guard:
+    limit = "no approval needed, or given"
+    if now.approved_by is not None:
+        return Guard(Verdict.AWAITING_APPROVAL, False, f"approved by {now.approved_by}", limit)
+    if now.mode is None:
+        return _unknown(Verdict.AWAITING_APPROVAL, limit, _NO_SELECTOR)
+    because = _why_approval(now)
+    if not because and now.target is None:
+        return _unknown(Verdict.AWAITING_APPROVAL, limit, now.target_problem)
+    said = "not needed"
+    if because:
+        said = "; ".join((f"denied by {now.denied_by}", *because) if now.denied_by else because)
+    return Guard(Verdict.AWAITING_APPROVAL, bool(because), said, limit)
+
+
+def _why_approval(now: Situation) -> tuple[str, ...]:
+    """Why a person has to agree before anything is published; empty where nobody has to."""
+    because = [f"mode approve{now.mode_note}"] if now.mode is Mode.APPROVE else []
+    if now.target is not None and now.target.version is None and now.proposed is not None:
+        because.append(f"no version earned it, {now.proposed} may be approved")
+    if now.approval_asked_by is not None:
+        because.append(now.approval_asked_by)
+    return tuple(because)
 
 
 def _unknown(name: Verdict, limit: str, problem: str) -> Guard:
@@ -293,4 +348,5 @@ _GUARDS: tuple[Callable[[Situation, Limits], Guard], ...] = (
     _locked_in_architect,
     _no_eligible_target,
     _observing,
+    _awaiting_approval,
 )

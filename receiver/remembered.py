@@ -1,10 +1,13 @@
 """What the store remembers that bears on a decision: who has stopped it, and what was rolled back before."""
 
+from receiver.attempt import ALONE, Attempt
 from receiver.config import ReceiverSettings, Scope
 from receiver.notify.events import rfc3339
-from receiver.store import controls, rollbacks
+from receiver.reader import Reading
+from receiver.store import alerts, controls, deployments, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
+from receiver.store.deployments import Consent, Deployment
 from receiver.store.rollbacks import LEASED, Rollback, State
 
 
@@ -16,14 +19,27 @@ def pauses(tx: Transaction, org: str) -> tuple[str, ...]:
     )
 
 
-def holds(tx: Transaction, alert: StoredAlert) -> tuple[str, ...]:
-    """Who wants hands off the flow, and why."""
-    return tuple(
+def holds(tx: Transaction, alert: StoredAlert, registered: Deployment | None) -> tuple[str, ...]:
+    """Who wants hands off the flow, and why; a deployment may be registered as one that is never rolled back."""
+    found = tuple(
         f"{'every flow' if hold.flow_id == controls.EVERY_FLOW else 'the flow'} held for {hold.owner}, "
         f"set by {hold.held_by}: {hold.reason}"
         for hold in controls.list_holds(tx, alert.org)
         if hold.covers(alert.object_id)
     )
+    if registered is None or registered.rollback is not Consent.NEVER:
+        return found
+    return (*found, f"{registered.describe()} is never to be rolled back")
+
+
+def registered(tx: Transaction, org: str, reading: Reading) -> dict[tuple[str, str], str]:
+    """The registered deployment of each flow that fails, by flow id and version."""
+    found = {}
+    for one in reading.neighbours.value or ():
+        deployment = deployments.of_version(tx, org, one.flow_id, one.version) if one.fails else None
+        if deployment is not None:
+            found[one.flow_id, one.version] = deployment.id
+    return found
 
 
 def windows(tx: Transaction, alert: StoredAlert, now: float) -> tuple[str, ...]:
@@ -36,13 +52,60 @@ def windows(tx: Transaction, alert: StoredAlert, now: float) -> tuple[str, ...]:
     )
 
 
-def in_progress(tx: Transaction, alert: StoredAlert, settings: ReceiverSettings, own: Rollback | None) -> str | None:
-    """Another rollback that has to end first: one of the same flow, or one under the same lease."""
-    org = None if settings.lease_scope is Scope.ALL else alert.org
-    for one in rollbacks.under_way(tx, org):
-        same_flow = (one.org, one.object_id) == (alert.org, alert.object_id)
-        if not is_own(one, own) and (one.state in LEASED or same_flow):
+def in_progress(
+    tx: Transaction,
+    about: StoredAlert | Rollback,
+    settings: ReceiverSettings,
+    *,
+    own: Rollback | None,
+    now: float,
+    attempt: Attempt = ALONE,
+) -> str | None:
+    """Another rollback that has to end first: one of the same flow, or one under the same lease.
+
+    Those of one attempt are planned side by side, and publish in turn. None that only waits for approval, or was
+    approved and waits for the end of a lockout; nor the one that an undo takes back while it is verified.
+    """
+    org = None if settings.lease_scope is Scope.ALL else about.org
+    for one in rollbacks.under_way(tx, org, LEASED | {State.VERIFYING}):
+        same_flow = (one.org, one.object_id) == (about.org, about.object_id)
+        passed_over = _waits_for_lockout(one, now) or is_own(one, own)
+        if own is None:
+            passed_over = passed_over or (attempt.has(one) and not same_flow)
+        else:
+            passed_over = passed_over or one.id == own.undoes or _comes_later(one, own)
+        if not passed_over and (one.state in LEASED or same_flow):
             return f"{one.id} ({one.state.value}, flow {one.object_id} of {one.org})"
+    return None
+
+
+def _waits_for_lockout(one: Rollback, now: float) -> bool:
+    return (
+        one.state is State.PLANNED and one.approved_by is not None and one.started_at is None and one.not_before > now
+    )
+
+
+def _comes_later(one: Rollback, own: Rollback) -> bool:
+    """Whether `one` waits for `own`: people order rollbacks at any time, so that several may be planned at once."""
+    if one.state is not State.PLANNED or one.started_at is not None:
+        return False
+    return own.started_at is not None or _turn(one) > _turn(own)
+
+
+def _turn(one: Rollback) -> tuple[bool, float, str]:
+    """An undo is what people want now; what waits for the end of a lockout must not keep it waiting."""
+    return not one.is_undo, one.planned_at, one.id
+
+
+def denied_by(tx: Transaction, alert: StoredAlert, tried: list[Rollback]) -> str | None:
+    """Who has refused to roll the version back, and why; it holds for the alerts that were there when they said so."""
+    for one in tried:
+        if "denied_by" not in one.facts:
+            continue
+        asked_about = alerts.get(tx, one.alert_id)
+        if alert.received_at <= (one.ended_at or 0.0) or (asked_about is not None and asked_about.is_open):
+            because = one.facts["denied_because"]
+            return f"{one.facts['denied_by']}: {because}" if because else one.facts["denied_by"]
     return None
 
 
@@ -55,30 +118,38 @@ def restored_by(earlier: list[Rollback], version: str) -> str | None:
 
 
 def lockout_until(
-    tx: Transaction, alert: StoredAlert, settings: ReceiverSettings, *, shadow: bool, own: Rollback | None
+    tx: Transaction,
+    alert: StoredAlert,
+    settings: ReceiverSettings,
+    *,
+    shadow: bool,
+    own: Rollback | None,
+    attempt: Attempt,
 ) -> float:
-    """When the lockout of the flow ends (Unix seconds); 0 if there is none."""
+    """When the lockout of the flow ends (Unix seconds); 0 if there is none. The flows of one attempt share theirs."""
     org = None if settings.lockout_scope is Scope.ALL else alert.org
     flow_id = alert.object_id if settings.lockout_scope is Scope.FLOW else None
     if own is not None and own.started_at is not None:
         return 0.0  # it is this rollback's own lockout
-    started_at = rollbacks.last_start(tx, org, flow_id, shadow=shadow)
+    started_at = rollbacks.last_start(tx, org, flow_id, shadow=shadow, but_of=attempt.id)
     return 0.0 if started_at is None else started_at + settings.timing.lockout_s
 
 
-def started(
-    tx: Transaction,
-    org: str,
-    flow_id: str | None,
-    settings: ReceiverSettings,
-    *,
-    now: float,
-    shadow: bool,
-    own: Rollback | None,
+def started_of_flow(
+    tx: Transaction, alert: StoredAlert, settings: ReceiverSettings, *, now: float, shadow: bool, own: Rollback | None
 ) -> int:
-    """Rollbacks that count against the budget, other than the one that the decision is about."""
-    found = rollbacks.started_since(tx, org, flow_id, since=now - settings.timing.budget_s, shadow=shadow)
+    """Rollbacks of the flow that count against its budget, other than the one that the decision is about."""
+    since = now - settings.timing.budget_s
+    found = rollbacks.started_since(tx, alert.org, alert.object_id, since=since, shadow=shadow)
     return sum(1 for one in found if not is_own(one, own))
+
+
+def started_of_org(
+    tx: Transaction, org: str, settings: ReceiverSettings, *, now: float, shadow: bool, attempt: Attempt
+) -> int:
+    """Attempts that count against the organization's budget, other than the one that the decision is about."""
+    found = rollbacks.started_since(tx, org, None, since=now - settings.timing.budget_s, shadow=shadow)
+    return len({one.attempt_id for one in found if not attempt.has(one)})
 
 
 def is_own(one: Rollback, own: Rollback | None) -> bool:

@@ -1,8 +1,14 @@
 """One rollback, one step at a time; and the last moment of each state.
 
+    awaiting_approval -> planned
+                 |          |
+                 +----------+-----> failed(reason) | superseded
+
     planned -> publishing -> confirming -> verifying -> succeeded | ineffective | unverified
        |            |             |            |
        +------------+-------------+------------+-----> failed(reason) | superseded
+
+An undo goes the same way, but from `confirming` to its end: nothing is verified.
 
 Each arrow is committed before the side effect that follows it, so that any
 receiver goes on after a crash by reading what is true. `advance` does one step
@@ -11,6 +17,8 @@ and never waits: a wait is the column `not_before`.
 
 from dataclasses import replace
 
+from receiver.applied import publish_deadline_s
+from receiver.approval import EXPIRED, await_approval
 from receiver.confirmation import confirm, is_as_before
 from receiver.ending import end
 from receiver.meanwhile import has_callers
@@ -34,6 +42,7 @@ def advance(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     its end beyond the last moment is ended here, and then the exception raised.
     """
     step = {
+        State.AWAITING_APPROVAL: await_approval,
         State.PLANNED: publish,
         State.PUBLISHING: confirm,
         State.CONFIRMING: confirm,
@@ -52,10 +61,13 @@ def advance(tools: Tools, lease: Lease, rollback: Rollback) -> None:
 def is_overdue(rollback: Rollback, tools: Tools, now: float) -> bool:
     """Every step has had its time, and whoever has just taken over had a turn as well."""
     timing = tools.timing
-    if rollback.state is State.VERIFYING:
+    if rollback.state is State.AWAITING_APPROVAL:
+        last_moment = rollback.deadline
+    elif rollback.state is State.VERIFYING:
         last_moment = (rollback.confirmed_at or rollback.created_at) + timing.verify_deadline_s
     else:  # the last permit may be given right before the deadline, and its effect be proved after it
-        last_moment = rollback.deadline + timing.permit_s + tools.call_timeout_s + timing.publish_deadline_s
+        takes_s = publish_deadline_s(timing, rollback.facts.get("flow_type"))
+        last_moment = rollback.deadline + timing.permit_s + tools.call_timeout_s + takes_s
     return now >= last_moment + timing.lease_s
 
 
@@ -64,12 +76,15 @@ def end_if_overdue(tx: Transaction, tools: Tools, rollback_id: str) -> None:
     now = tools.clock(tx)
     rollback = rollbacks.get(tx, rollback_id)
     if rollback is not None and rollback.state in UNDER_WAY and is_overdue(rollback, tools, now):
-        end(tx, tools, rollback, State.UNVERIFIED if rollback.state is State.VERIFYING else State.FAILED, "stuck", now)
+        state = State.UNVERIFIED if rollback.state is State.VERIFYING else State.FAILED
+        end(tx, tools, rollback, state, EXPIRED if rollback.state is State.AWAITING_APPROVAL else "stuck", now)
 
 
 def _verify(tools: Tools, lease: Lease, rollback: Rollback) -> None:
-    """Measure what callers of the target meet; silence is no success."""
-    now = tools.store.transact(tools.clock)
+    """Measure what callers of the target meet; silence is no success. While it is being undone, nothing is learned."""
+    now, undos = tools.store.transact(lambda tx: (tools.clock(tx), rollbacks.undos_of(tx, rollback.id)))
+    if any(undo.state in UNDER_WAY for undo in undos):
+        return
     reading = _watch(tools, rollback, now)
     verified = verify(
         reading,

@@ -113,9 +113,9 @@ class _Reading:
                 if state is not State.OBSERVED
             },
             catalogue.ATTEMPT_AGE: {
-                _flow(rollback): max(0.0, self.now - rollback.created_at)
+                _flow(rollback): max(0.0, self.now - rollback.planned_at)
                 for rollback in reversed(rollbacks.under_way(self.tx))  # oldest last: that is the one that counts
-                if rollback.org in self.orgs
+                if rollback.org in self.orgs and rollback.state is not State.AWAITING_APPROVAL
             },
             catalogue.ARMED: {(one.org, one.flow.id): one.armed for one in flows if one.mode is Mode.AUTO},
             catalogue.KNOWN_BAD: {(one.org, one.flow.id): 1.0 for one in flows if one.known_bad is not None},

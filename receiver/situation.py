@@ -8,6 +8,7 @@ from genesys.excess import Finding
 from genesys.flows import Flow
 from receiver.common_cause import CommonCause
 from receiver.probation import Probation
+from receiver.store.deployments import Deployment
 from receiver.target import TargetChoice
 
 
@@ -16,7 +17,12 @@ class Mode(StrEnum):
 
     IGNORE = "ignore"
     OBSERVE = "observe"
+    APPROVE = "approve"
     AUTO = "auto"
+
+
+ACTING = frozenset({Mode.APPROVE, Mode.AUTO})
+"""Modes in which something may be published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +99,17 @@ class Situation:
     started_of_org: int
     target: TargetChoice | None
     target_problem: str
+    deployment: Deployment | None  # that a pipeline has registered the accused version with
+    attempt_id: str | None  # the attempt that works on the same change set, and that a rollback would be a part of
+    approval_asked_by: str | None  # why the deployment wants a person to approve, if it does
+    approval_waiting: str | None  # the rollback of this version that waits for approval
+    approved_by: str | None  # the rollback that the decision is about
+    denied_by: str | None  # who, and why, as long as it holds
     known_bad: str = ""  # why the accused version is known bad from its first minute
+
+    @property
+    def proposed(self) -> str | None:
+        """The version that would be made live, one that has not earned it only with approval; None if there is none."""
+        if self.target is None:
+            return None
+        return self.target.version or (self.target.unearned if self.mode in ACTING else None)

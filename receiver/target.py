@@ -4,6 +4,8 @@ Pure. "Earned" means: published, not a debug version, not the accused one nor th
 same thing under another label, live for long enough, and healthy in the history
 that Genesys Cloud still has, or, where that tells too little, in the ledger. What
 people have called good need not have been live for long; but it must not have failed.
+Where none has earned it, people may approve the newest one that nothing speaks
+against.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -32,10 +34,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class TargetChoice:
-    """The chosen version, or None, and every version considered, newest first."""
+    """The chosen version, or None, and every version considered, newest first.
+
+    `unearned` is what people may approve where no version earned it.
+    """
 
     version: str | None
     considered: tuple[Candidate, ...]
+    unearned: str | None = None
     compared: bool = True  # it is known not to have the accused version's content
 
     def describe(self) -> str:
@@ -43,7 +49,8 @@ class TargetChoice:
         if self.version is not None:
             chosen = self.version if self.compared else f"{self.version}, content not compared"
             return chosen + (f" (not {refused})" if refused else "")
-        return f"none: {refused}" if refused else "none: the flow has no earlier version"
+        with_approval = "" if self.unearned is None else f"; {self.unearned} with approval only"
+        return f"none: {refused}{with_approval}" if refused else "none: the flow has no earlier version"
 
 
 def choose_target(
@@ -69,24 +76,32 @@ def choose_target(
     have called so.
     """
     considered = []
-    chosen = None
+    chosen = unearned = None
     for version in sorted(versions, key=lambda one: _ended(one, ledger.get(one.id, _UNKNOWN)), reverse=True):
         if version.id == accused:
             continue
         service, record = history.get(version.id, NO_SERVICE), ledger.get(version.id, _UNKNOWN)
-        if version.id in rolled_back:
-            reason = "the bridge rolled it back before"
-        else:
-            reason = (against or {}).get(version.id, "") or (
-                _reason_against_good(version, service, record, threshold_ratio)
-                if version.id in good
-                else _reason_against(version, service, record, threshold_ratio, min_live_s)
-            )
+        ruled_out = "the bridge rolled it back before" if version.id in rolled_back else (against or {}).get(version.id)
+        reason = ruled_out or (
+            _reason_against_good(version, service, record, threshold_ratio)
+            if version.id in good
+            else _reason_against(version, service, record, threshold_ratio, min_live_s)
+        )
         considered.append(Candidate(version.id, reason))
         if not reason:
             chosen = version.id
             break
-    return TargetChoice(chosen, tuple(considered))
+        may_be_asked_for = not ruled_out and not _reason_against_good(version, service, record, threshold_ratio)
+        if unearned is None and may_be_asked_for:
+            unearned = version.id
+    return TargetChoice(chosen, tuple(considered), None if chosen is not None else unearned)
+
+
+def undo_target(versions: Iterable[FlowVersion], wanted: str) -> TargetChoice:
+    """The version that a rollback took away, if it can be published still; people have chosen it."""
+    found = next((version for version in versions if version.id == wanted), None)
+    reason = "it does not exist any more" if found is None else "a debug version" if found.debug else ""
+    return TargetChoice(None if reason else wanted, (Candidate(wanted, reason),))
 
 
 def _ended(version: FlowVersion, record: Record) -> float:
@@ -94,7 +109,7 @@ def _ended(version: FlowVersion, record: Record) -> float:
 
 
 def _reason_against_good(version: FlowVersion, service: Service, record: Record, threshold_ratio: float) -> str:
-    """Of a version that people have called good: what it did must not say otherwise."""
+    """Of a version that people vouch for, or may: it was live, and what it did must not speak against it."""
     return (
         _reason_against_any(version, record)
         or _failing("history", service, threshold_ratio)

@@ -56,10 +56,9 @@ class Api:
     def post(self, collection: str, body: Json) -> Json:
         return self._document(self._call("POST", collection, body=body))
 
-    def post_to(self, collection: str, *names: str) -> Json:
-        """Do what the names say to one of a collection."""
-        path = "/".join(quote(name, safe="") for name in names)
-        return self._document(self._call("POST", f"{collection}/{path}"))
+    def post_to(self, collection: str, name: str, action: str, body: Json | None = None) -> Json:
+        """Have something done with one of a collection."""
+        return self._document(self._call("POST", f"{collection}/{quote(name, safe='')}/{action}", body=body))
 
     def ask(self, question: str, body: Json) -> tuple[bool, Json]:
         """Whether something is allowed (200) or not (409), and the document that says why."""

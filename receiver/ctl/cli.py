@@ -16,6 +16,7 @@ from receiver.ctl.deployments import deployments, gate
 from receiver.ctl.flow import flow
 from receiver.ctl.holds import hold, list_holds, quarantine, release
 from receiver.ctl.options import end_of, length, moment
+from receiver.ctl.orders import approve, deny, undo
 from receiver.ctl.session import Session
 from receiver.outbound import Outbound
 
@@ -55,6 +56,8 @@ def main(context: click.Context, url: str, token_file: Path | None, output: str)
     Stop every rollback:   rollbackctl pause --reason "major incident 4711"
     Go on again:           rollbackctl resume
     Hands off some flows:  rollbackctl hold --org retail --flow ID --reason "debugging"
+    Let one begin, or not: rollbackctl approve ID; rollbackctl deny ID
+    Take one back:         rollbackctl undo ID --reason "14.0 was right"
     Before a deployment:   rollbackctl maintenance open --org retail --for 2h --reason "release 12"
     May it be published?   rollbackctl gate --org retail --flow ID=DIGEST
     Why was (not) rolled   rollbackctl decisions --guards --limit 1
@@ -83,7 +86,7 @@ def _token(file: Path | None) -> str | None:
 def status(session: Session, org: str | None) -> None:
     """What is going on now.
 
-    Readiness, pauses, holds, maintenance windows, open alerts, rollbacks under way.
+    Readiness, pauses, holds, maintenance windows, open alerts, rollbacks under way, and those that wait for approval.
     """
     problem = session.api.not_ready()
     document = {
@@ -257,7 +260,7 @@ def close_window(session: Session, window_id: str) -> None:
     session.show(left, lambda clock: render.windows(left["windows"], clock))
 
 
-for command in (audit, deployments, flow, gate, hold, release, list_holds, quarantine):
+for command in (audit, deployments, flow, gate, hold, release, list_holds, quarantine, approve, deny, undo):
     main.add_command(command)
 
 

@@ -9,6 +9,8 @@ import click
 
 Json = Mapping[str, Any]
 
+_SHORT = 8  # of an id: enough to see which rollbacks are of one attempt
+
 _COLOURS = {
     "active": "yellow",
     "open": "red",
@@ -18,6 +20,7 @@ _COLOURS = {
     "ineffective": "red",
     "unverified": "yellow",
     "superseded": "yellow",
+    "awaiting_approval": "yellow",
     "planned": "cyan",
     "publishing": "cyan",
     "confirming": "cyan",
@@ -133,11 +136,30 @@ def _explained(decision: Json, clock: Clock) -> str:
         f"{clock.show(decision['at'])}  {plain(decision['org'])}  {plain(decision['flow_id'])}  "
         f"version {plain(decision['flow_version'])}: {_coloured(plain(decision['verdict']))}"
     )
-    rows = [
-        ("HOLDS BACK" if guard["holds_back"] else "passes", guard["guard"], guard["value"], guard["limit"])
-        for guard in decision["guards"]
-    ]
+    rows = [(_effect(guard), guard["guard"], guard["value"], guard["limit"]) for guard in decision["guards"]]
     return f"{head}\n{table(('', 'GUARD', 'FOUND', 'ALLOWED'), rows, empty='no guards')}"
+
+
+def _effect(guard: Json) -> str:
+    if guard.get("overridden"):
+        return "overridden"
+    return "HOLDS BACK" if guard["holds_back"] else "passes"
+
+
+def waiting(found: Iterable[Json], clock: Clock) -> str:
+    """Rollbacks that a person has to approve, with the time that is left for it."""
+    rows = [
+        (
+            rollback["org"],
+            rollback["flow_id"],
+            _versions(rollback),
+            clock.show(rollback["deadline"]),
+            rollback["reason"],
+            rollback["id"],
+        )
+        for rollback in found
+    ]
+    return table(("ORG", "FLOW", "VERSIONS", "UNTIL", "BECAUSE", "ID"), rows, empty="no rollback waits for approval")
 
 
 def rollbacks(found: Iterable[Json], clock: Clock) -> str:
@@ -149,11 +171,12 @@ def rollbacks(found: Iterable[Json], clock: Clock) -> str:
             _versions(rollback),
             rollback["state"],
             rollback["reason"],
+            rollback["attempt_id"][:_SHORT],
             rollback["id"],
         )
         for rollback in found
     ]
-    return table(("AT", "ORG", "FLOW", "VERSIONS", "STATE", "REASON", "ID"), rows, empty="no rollbacks")
+    return table(("AT", "ORG", "FLOW", "VERSIONS", "STATE", "REASON", "ATTEMPT", "ID"), rows, empty="no rollbacks")
 
 
 def _versions(rollback: Json) -> str:
@@ -174,18 +197,37 @@ def story(rollback: Json, clock: Clock) -> str:
     ]
     return "\n".join(
         (
-            f"rollback {plain(rollback['id'])}, try {rollback['try']}{observed}",
+            f"{plain(rollback['kind'])} {plain(rollback['id'])}, try {rollback['try']}{observed}",
             f"flow     {plain(rollback['flow_id'])} of {plain(rollback['org'])}: {_versions(rollback)}",
             f"state    {_coloured(plain(rollback['state']))}{reason}",
             f"planned  {clock.show(rollback['created_at'])}",
             f"ended    {clock.show(rollback['ended_at'])}",
             *(f"{plain(name)}: {plain(value)}" for name, value in facts),
+            *_attempt(rollback),
             "",
             table(("AT", "STATE", "STEP", "DETAIL"), steps, empty="no steps yet"),
             "",
             table(("PERMIT", "VERSION", "VALID UNTIL", "ANSWER"), permits, empty="no permit to publish was given"),
         )
     )
+
+
+def _attempt(rollback: Json) -> list[str]:
+    """The flows of the same change set, if there is more than this one."""
+    if len(rollback["members"]) == 1:
+        return []
+    rows = [
+        (
+            one["flow_name"] or one["flow_id"],
+            f"{one['accused_version_id']} -> {one['target_version_id']}",
+            one["state"],
+            one["reason"],
+            one["rollback_id"],
+        )
+        for one in rollback["members"]
+    ]
+    head = f"attempt  {plain(rollback['attempt_state'])}, {len(rows)} flows of one change set"
+    return ["", head, table(("FLOW", "VERSIONS", "STATE", "REASON", "ROLLBACK"), rows, empty="")]
 
 
 def _detail(detail: Json) -> str:
@@ -288,6 +330,10 @@ def windows(found: Iterable[Json], clock: Clock) -> str:
     )
 
 
+def _of(document: Json, *, waits: bool) -> list[Json]:
+    return [one for one in document["rollbacks"] if (one["state"] == "awaiting_approval") is waits]
+
+
 def status(document: Json, clock: Clock) -> str:
     """What somebody wants to know at three in the morning, the worst first."""
     ready = (
@@ -301,6 +347,7 @@ def status(document: Json, clock: Clock) -> str:
         ("holds", holds(document["holds"], clock)),
         ("maintenance", windows(document["windows"], clock)),
         ("open alerts", alerts(document["alerts"], clock)),
-        ("rollbacks under way", rollbacks(document["rollbacks"], clock)),
+        ("waiting for approval", waiting(_of(document, waits=True), clock)),
+        ("rollbacks under way", rollbacks(_of(document, waits=False), clock)),
     )
     return "\n\n".join(f"{click.style(head.upper(), bold=True)}\n{text}" for head, text in parts)

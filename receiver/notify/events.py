@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from receiver import attempt
 from receiver.policy import Decision, Verdict
 from receiver.store import outbox
 from receiver.store.alerts import StoredAlert
@@ -26,6 +27,9 @@ class IncidentType(StrEnum):
     ROLLBACK_INEFFECTIVE = "ROLLBACK_INEFFECTIVE"
     ROLLBACK_UNVERIFIED = "ROLLBACK_UNVERIFIED"
     ROLLBACK_SUPPRESSED = "ROLLBACK_SUPPRESSED"
+    APPROVAL_REQUESTED = "APPROVAL_REQUESTED"
+    UNDO_SUCCEEDED = "UNDO_SUCCEEDED"
+    UNDO_FAILED = "UNDO_FAILED"
     WOULD_HAVE_ROLLED_BACK = "WOULD_HAVE_ROLLED_BACK"
     ALERT_PATH_SILENT = "ALERT_PATH_SILENT"
     KNOWN_BAD_DEPLOYED = "KNOWN_BAD_DEPLOYED"
@@ -41,7 +45,7 @@ _ENDS = {
 }
 
 # A resolved alert, an ignored flow, a silence or an inhibition is what people wanted; a superseded version is no longer
-# anybody's problem; a rollback in progress and an observed one send their own events.
+# anybody's problem; a rollback in progress, an observed one and one that waits for approval send their own events.
 _UNTOLD = frozenset(
     {
         Verdict.RESOLVED,
@@ -51,6 +55,7 @@ _UNTOLD = frozenset(
         Verdict.SUPERSEDED,
         Verdict.IN_PROGRESS,
         Verdict.OBSERVING,
+        Verdict.AWAITING_APPROVAL,
         Verdict.ROLL_BACK,
     }
 )
@@ -66,9 +71,21 @@ class Telling:
     def explain_url(self, rollback_id: str) -> str | None:
         return None if self.external_url is None else f"{self.external_url.rstrip('/')}/api/v1/rollbacks/{rollback_id}"
 
+    def order_urls(self, rollback: Rollback) -> dict[str, str]:
+        """Where people order (POST) what can be ordered now, by the name of the event's field."""
+        url = self.explain_url(rollback.id)
+        if url is None:
+            return {}
+        if rollback.state is State.AWAITING_APPROVAL:
+            return {"approve_url": f"{url}/approve", "deny_url": f"{url}/deny"}
+        can_be_undone = rollback.confirmed_at is not None and not rollback.is_undo
+        return {"undo_url": f"{url}/undo"} if can_be_undone and rollback.state is not State.SUPERSEDED else {}
+
 
 def put_triggered(tx: Transaction, telling: Telling, rollback: Rollback, *, now: float) -> None:
-    """The permit to publish has been given: nothing is switched yet."""
+    """The permit to publish has been given: nothing is switched yet. People hear once of the flows of an attempt."""
+    if attempt.was_told_with_another(rollback, attempt.of_rollback(tx, rollback).members):
+        return
     action = f"SWITCHING_TO_VERSION_{rollback.target_version}"
     _put_rollback(tx, telling, rollback, IncidentType.AUTO_ROLLBACK_TRIGGERED, action, now)
 
@@ -77,7 +94,16 @@ def put_end(tx: Transaction, telling: Telling, rollback: Rollback, *, now: float
     """The rollback has reached its end."""
     switched = rollback.confirmed_at is not None
     action = f"SWITCHED_TO_VERSION_{rollback.target_version}" if switched else "NONE"
-    _put_rollback(tx, telling, rollback, _ENDS[rollback.state], action, now)
+    kind = _ENDS[rollback.state]
+    if rollback.is_undo:
+        succeeded = rollback.state is State.SUCCEEDED
+        kind = IncidentType.UNDO_SUCCEEDED if succeeded else IncidentType.UNDO_FAILED
+    _put_rollback(tx, telling, rollback, kind, action, now)
+
+
+def put_approval_requested(tx: Transaction, telling: Telling, rollback: Rollback, *, now: float) -> None:
+    """The flow fails, and a person has to agree before it is rolled back; `reason` says why."""
+    _put_rollback(tx, telling, rollback, IncidentType.APPROVAL_REQUESTED, "NONE", now)
 
 
 def put_suppressed(
@@ -154,12 +180,21 @@ def _put_rollback(
         "accused_version_id": rollback.accused_version,
         "target_version_id": rollback.target_version,
         "rollback_id": rollback.id,
-        "verdict": Verdict.OBSERVING.value if rollback.shadow else Verdict.ROLL_BACK.value,
+        "verdict": _verdict_of(rollback).value,
         "reason": rollback.reason,
         "overwrote_newer": rollback.facts.get("overwrote_newer"),
+        "attempt_id": rollback.attempt_id,
+        **attempt.facts_of(attempt.of_rollback(tx, rollback).members),
         "explain_url": telling.explain_url(rollback.id),
+        **telling.order_urls(rollback),
     }
     outbox.put(tx, telling.sinks, f"{rollback.id}/{kind.value}", payload, now=now)
+
+
+def _verdict_of(rollback: Rollback) -> Verdict:
+    if rollback.shadow:
+        return Verdict.OBSERVING
+    return Verdict.AWAITING_APPROVAL if rollback.state is State.AWAITING_APPROVAL else Verdict.ROLL_BACK
 
 
 def _payload(kind: IncidentType, action: str, facts: dict[str, Any], now: float) -> dict[str, Any]:
@@ -183,6 +218,8 @@ def _payload(kind: IncidentType, action: str, facts: dict[str, Any], now: float)
                 "window",
                 "published_at",
                 "published_by",
+                "commit",
+                "deployed_by",
             )
         },
     }

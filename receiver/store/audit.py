@@ -36,6 +36,9 @@ class Kind(StrEnum):
     QUARANTINE_LIFTED = "quarantine_lifted"
     DEPLOYMENT_REGISTERED = "deployment_registered"
     DEPLOYMENT_GOOD = "deployment_good"
+    APPROVED = "approved"
+    DENIED = "denied"
+    UNDO = "undo"
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,9 @@ def add(
     facts: dict[str, Any],
     receiver: str,
     rollback_id: str | None = None,
+    about_alert: bool = True,
 ) -> None:
-    """Record one decision, also in the audit, and make it the alert's newest."""
+    """Record one decision, also in the audit, and make it the alert's newest unless it is about something else."""
     record = {
         "alert_id": alert.id,
         "rollback_id": rollback_id,
@@ -55,7 +56,8 @@ def add(
     }
     tx.execute(sa.insert(decisions).values(record | {"at": at, "receiver": receiver}))
     audit.record(tx, audit.Kind.DECISION, record, at=at, actor=receiver)
-    alert_store.set_verdict(tx, alert.id, decision.verdict.value, names_of(decision))
+    if about_alert:
+        alert_store.set_verdict(tx, alert.id, decision.verdict.value, names_of(decision))
 
 
 def is_new(alert: StoredAlert, decision: Decision) -> bool:

@@ -67,6 +67,10 @@ class Deployment:
     good_by: str | None
     flows: tuple[Member, ...]
 
+    def describe(self) -> str:
+        """One line for the record."""
+        return f"deployment {self.id} (commit {self.commit}, {self.actor or self.registered_by})"
+
 
 def register(
     tx: Transaction, told: Registration, *, by: str, now: float, repeat_s: float, resolve_s: float

@@ -13,6 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from receiver.store.database import Transaction
 from receiver.store.schema import leases
 
+EVERYTHING = "all"  # the lease of lease_scope: all
+
 
 class LeaseLost(Exception):
     """Another receiver holds the lease; nothing of the transaction may be kept."""

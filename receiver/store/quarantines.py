@@ -56,6 +56,12 @@ def lift(tx: Transaction, quarantine_id: str, *, by: str, now: float) -> bool:
     return lifted is not None
 
 
+def lift_of(tx: Transaction, rollback_id: str, *, by: str, now: float) -> None:
+    """Trust the version again that a rollback took away, if it is in quarantine."""
+    for quarantine_id in tx.scalars(sa.select(quarantines.c.id).where(quarantines.c.rollback_id == rollback_id)).all():
+        lift(tx, quarantine_id, by=by, now=now)
+
+
 def lifted(tx: Transaction, org: str, object_id: str) -> frozenset[str]:
     """Ids of the flow's rollbacks whose quarantine was lifted: they hold against no version any more."""
     query = sa.select(quarantines.c.rollback_id).where(

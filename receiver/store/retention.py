@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from receiver.store import leases
 from receiver.store.alerts import END_RECORDED
 from receiver.store.database import Transaction
+from receiver.store.rollbacks import Kind
 from receiver.store.schema import (
     alerts,
     contents,
@@ -127,7 +128,8 @@ def _old_rollback(horizon: Horizon) -> sa.ColumnElement[bool]:
     )
     trusted_again = sa.exists().where(quarantines.c.rollback_id == one.c.id, quarantines.c.lifted_at < horizon.attempts)
     recent = sa.or_(one.c.ended_at.is_(None), one.c.ended_at >= horizon.attempts)
-    in_quarantine = sa.and_(one.c.wrote, sa.not_(one.c.shadow), sa.not_(trusted_again))
+    is_rollback = one.c.kind == Kind.ROLLBACK.value
+    in_quarantine = sa.and_(one.c.wrote, is_rollback, sa.not_(one.c.shadow), sa.not_(trusted_again))
     listed = sa.exists().where(listings.c.org == rollbacks.c.org, listings.c.listed_at >= horizon.listed)
     live = sa.exists().where(
         flows.c.org == rollbacks.c.org,

@@ -16,6 +16,7 @@ from receiver.store.schema import permits, rollbacks, steps
 class State(StrEnum):
     """Where a rollback stands; the last six are its ends."""
 
+    AWAITING_APPROVAL = "awaiting_approval"
     PLANNED = "planned"
     PUBLISHING = "publishing"
     CONFIRMING = "confirming"
@@ -29,7 +30,7 @@ class State(StrEnum):
 
 
 LEASED = frozenset({State.PLANNED, State.PUBLISHING, State.CONFIRMING})
-UNDER_WAY = LEASED | {State.VERIFYING}
+UNDER_WAY = LEASED | {State.AWAITING_APPROVAL, State.VERIFYING}
 ENDS = frozenset(State) - UNDER_WAY
 
 
@@ -84,9 +85,19 @@ class Rollback:
     facts: dict[str, Any]
     kind: Kind
     attempt_id: str  # the same for the flows of one change set: the id of the first rollback
+    published_by: str | None
     undoes: str | None
     approved_by: str | None
     approved_at: float | None
+
+    @property
+    def planned_at(self) -> float:
+        """Since when it may be carried out: what people thought before they approved it does not count."""
+        return self.created_at if self.approved_at is None else self.approved_at
+
+    @property
+    def is_undo(self) -> bool:
+        return self.kind is Kind.UNDO
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +193,30 @@ def of_flow(tx: Transaction, org: str, object_id: str, *, shadow: bool) -> list[
     return _rollbacks(tx, query.order_by(rollbacks.c.created_at.desc(), rollbacks.c.id))
 
 
+def of_attempt(tx: Transaction, attempt_id: str) -> list[Rollback]:
+    """The rollbacks of one attempt, oldest first."""
+    query = sa.select(rollbacks).where(rollbacks.c.attempt_id == attempt_id)
+    return _rollbacks(tx, query.order_by(rollbacks.c.created_at, rollbacks.c.id))
+
+
+def first_of_attempts(tx: Transaction, org: str, *, since: float, shadow: bool) -> list[Rollback]:
+    """The first rollback of each attempt of an organization that was begun after `since`, newest first."""
+    query = sa.select(rollbacks).where(
+        rollbacks.c.org == org,
+        rollbacks.c.shadow == shadow,
+        rollbacks.c.kind == Kind.ROLLBACK.value,
+        rollbacks.c.attempt_id == rollbacks.c.id,
+        rollbacks.c.created_at > since,
+    )
+    return _rollbacks(tx, query.order_by(rollbacks.c.created_at.desc(), rollbacks.c.id))
+
+
+def undos_of(tx: Transaction, rollback_id: str) -> list[Rollback]:
+    """Every try to undo one rollback, oldest first."""
+    query = sa.select(rollbacks).where(rollbacks.c.undoes == rollback_id)
+    return _rollbacks(tx, query.order_by(rollbacks.c.created_at, rollbacks.c.id))
+
+
 def newest(tx: Transaction, *, org: str | None, flow_id: str | None, limit: int) -> list[Rollback]:
     """For people: the newest rollbacks first."""
     query = sa.select(rollbacks).order_by(rollbacks.c.created_at.desc(), rollbacks.c.id).limit(limit)
@@ -201,9 +236,18 @@ def newest_of_each_flow(tx: Transaction) -> list[Rollback]:
     return list(rows.values())
 
 
-def last_start(tx: Transaction, org: str | None, flow_id: str | None, *, shadow: bool) -> float | None:
-    """When a rollback last started in an organization (None: in any), or of one of its flows."""
-    query = sa.select(sa.func.max(rollbacks.c.started_at)).where(rollbacks.c.shadow == shadow)
+def last_start(
+    tx: Transaction, org: str | None, flow_id: str | None, *, shadow: bool, but_of: str | None = None
+) -> float | None:
+    """When a rollback last started in an organization (None: in any), or of one of its flows; but of one attempt.
+
+    An undo is none.
+    """
+    query = sa.select(sa.func.max(rollbacks.c.started_at)).where(
+        rollbacks.c.shadow == shadow, rollbacks.c.kind == Kind.ROLLBACK.value
+    )
+    if but_of is not None:
+        query = query.where(rollbacks.c.attempt_id != but_of)
     if org is not None:
         query = query.where(rollbacks.c.org == org)
     if flow_id is not None:
@@ -213,10 +257,14 @@ def last_start(tx: Transaction, org: str | None, flow_id: str | None, *, shadow:
 
 
 def started_since(tx: Transaction, org: str, flow_id: str | None, *, since: float, shadow: bool) -> list[Rollback]:
-    """Rollbacks of an organization, or of one flow, that started after `since` and were not provably refused."""
+    """Rollbacks of an organization, or of one flow, that started after `since` and were not provably refused.
+
+    An undo is none.
+    """
     query = sa.select(rollbacks).where(
         rollbacks.c.org == org,
         rollbacks.c.shadow == shadow,
+        rollbacks.c.kind == Kind.ROLLBACK.value,
         rollbacks.c.wrote,
         rollbacks.c.started_at > since,
     )

@@ -89,6 +89,7 @@ rollbacks = Table(
     Column("facts", JSON, nullable=False),
     Column("kind", Text, nullable=False, server_default="rollback"),
     Column("attempt_id", Text, nullable=False, server_default=""),  # the id of the first rollback of the attempt
+    Column("published_by", Text),  # who made the accused version live: what belongs to the same change set
     Column("undoes", Text),  # the rollback that an undo takes back
     Column("approved_by", Text),
     Column("approved_at", Double),

@@ -9,7 +9,7 @@ from receiver.config import ReceiverSettings
 from receiver.metrics import ReceiverMetrics
 from receiver.store.database import Store
 from receiver.tools import telling_of
-from receiver.web import alerts, audit, controls, deployments, flows, health, holds, problems, records
+from receiver.web import alerts, audit, controls, deployments, flows, health, holds, orders, problems, records
 from receiver.web.auth import Tokens
 
 API = "/api/v1"
@@ -39,6 +39,7 @@ def create_app(
         flows.blueprint(store, tokens, settings, orgs),
         controls.blueprint(store, tokens, orgs),
         holds.blueprint(store, tokens, orgs),
+        orders.blueprint(store, tokens, settings, metrics),
         audit.blueprint(store, tokens),
         deployments.blueprint(store, tokens, orgs, settings.timing, telling_of(settings)),
     ):

@@ -81,7 +81,16 @@ def raw_body() -> bytes:
 
 def body(model: type[ModelT]) -> ModelT:
     """The request's JSON body, whatever its Content-Type says. Raises Problem 400 with every fault."""
+    return _read(model, raw_body())
+
+
+def body_or(model: type[ModelT], default: ModelT) -> ModelT:
+    """The same where the body may be left out."""
     data = raw_body()
+    return _read(model, data) if data else default
+
+
+def _read(model: type[ModelT], data: bytes) -> ModelT:
     try:
         read = model.model_validate_json(data)
     except ValidationError as problem:

@@ -7,6 +7,7 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 from pydantic import Field
 
+from receiver import attempt
 from receiver.config import Role
 from receiver.policy import Verdict
 from receiver.store import alerts, decisions, rollbacks
@@ -72,7 +73,7 @@ def blueprint(store: Store, tokens: Tokens) -> Blueprint:
         asked = query(RollbackQuery)
         with store.begin() as tx:
             found = rollbacks.newest(tx, org=asked.org, flow_id=asked.flow_id, limit=asked.limit)
-        return {"rollbacks": [_rollback(rollback) for rollback in found]}
+        return {"rollbacks": [rollback_json(rollback) for rollback in found]}
 
     @calls.get("/rollbacks/<rollback_id>")
     @reading
@@ -82,11 +83,13 @@ def blueprint(store: Store, tokens: Tokens) -> Blueprint:
             raise not_found("there is no such rollback")
         with store.begin() as tx:
             rollback = rollbacks.get(tx, rollback_id)
+            members = attempt.of_rollback(tx, rollback).members if rollback else ()
             steps, permits = rollbacks.steps_of(tx, rollback_id), rollbacks.permits_of(tx, rollback_id)
         if rollback is None:
             raise not_found(f"there is no rollback {rollback_id}")
         return {
-            **_rollback(rollback),
+            **rollback_json(rollback),
+            **attempt.facts_of(members),
             "steps": [_step(step) for step in steps],
             "permits": [_permit(permit) for permit in permits],
         }
@@ -132,9 +135,11 @@ def _decision(decision: StoredDecision) -> Json:
     }
 
 
-def _rollback(rollback: Rollback) -> Json:
+def rollback_json(rollback: Rollback) -> Json:
+    """One rollback as the API shows it."""
     return {
         "id": rollback.id,
+        "attempt_id": rollback.attempt_id,
         "alert_id": rollback.alert_id,
         "org": rollback.org,
         "flow_id": rollback.object_id,
@@ -144,11 +149,15 @@ def _rollback(rollback: Rollback) -> Json:
         "live_since": rfc3339(rollback.live_since),
         "try": rollback.try_number,
         "shadow": rollback.shadow,
+        "kind": rollback.kind.value,
+        "undoes": rollback.undoes,
         "state": rollback.state.value,
         "reason": rollback.reason,
         "created_at": rfc3339(rollback.created_at),
         "deadline": rfc3339(rollback.deadline),
         "not_before": rfc3339(rollback.not_before),
+        "approved_by": rollback.approved_by,
+        "approved_at": rfc3339_or_none(rollback.approved_at),
         "started_at": rfc3339_or_none(rollback.started_at),
         "confirmed_at": rfc3339_or_none(rollback.confirmed_at),
         "ended_at": rfc3339_or_none(rollback.ended_at),

@@ -17,8 +17,8 @@ from receiver.ctl import render
 from receiver.ctl.cli import main
 from receiver.ctl.options import end_of, length, moment
 from receiver.metrics import ReceiverMetrics
-from receiver.policy import Verdict
-from receiver.store import controls, quarantines, rollbacks
+from receiver.policy import Decision, Guard, Verdict
+from receiver.store import controls, decisions, quarantines, rollbacks
 from receiver.store.database import Store
 from receiver.store.rollbacks import Answer, State
 from receiver.web import create_app
@@ -159,6 +159,59 @@ def test_status_is_one_look_at_everything(busy: Desk) -> None:
     ):
         assert expected in shown
     assert "rollback-0" not in shown, "it has ended"
+
+
+@pytest.fixture
+def asking(busy: Desk) -> Desk:
+    """And one waits for approval."""
+    with busy.store.begin() as tx:
+        alert = put_alert(tx, flow_id="flow-3", now=NOW)
+        waits = {"state": State.AWAITING_APPROVAL, "reason": "mode approve", "started_at": None, "wrote": False}
+        put_rollback(tx, alert, "rollback-3", now=NOW, deadline=NOW + 86_400, **waits)
+    return busy
+
+
+def test_status_shows_what_waits_for_approval_with_the_time_that_is_left(asking: Desk) -> None:
+    shown = asking.shows("status")
+    waiting, under_way = shown.split("WAITING FOR APPROVAL\n")[1].split("ROLLBACKS UNDER WAY\n")
+
+    (line,) = waiting.strip().splitlines()[1:]
+    assert re.search(r"^retail  flow-3  14\.0 -> 13\.0  .* \(in 2\d h.*\)  mode approve  rollback-3$", line)
+    assert "rollback-3" not in under_way
+    assert "rollback-1" in under_way
+
+
+def test_a_rollback_is_approved_or_denied_by_its_id(asking: Desk) -> None:
+    assert "planned" in asking.shows("approve", "rollback-3", "--reason", "seen it")
+    refused = asking.run("deny", "rollback-3")
+    assert refused.exit_code == 1
+    assert "it does not wait for approval: it is planned, approved by the-operator (HTTP 409)" in refused.stderr
+    assert "by the-operator, reason seen it" in asking.shows("rollback", "show", "rollback-3")
+
+
+def test_a_denial_is_told(asking: Desk) -> None:
+    assert "failed  denied" in asking.shows("deny", "rollback-3", "--reason", "it is the back end")
+
+
+def test_an_undo_shows_the_rollback_that_it_is(busy: Desk) -> None:
+    with busy.store.begin() as tx:
+        alert = put_alert(tx, flow_id="flow-4", now=NOW)
+        put_rollback(tx, alert, "rollback-4", now=NOW, state=State.VERIFYING, confirmed_at=NOW)
+    shown = busy.shows("undo", "rollback-4", "--reason", "14.0 was right")
+    assert "13.0 -> 14.0  planned" in shown
+    undo_id = shown.split()[-1]
+    assert busy.shows("rollback", "show", undo_id).startswith(f"undo {undo_id}, try 1\n")
+    assert busy.run("undo", "rollback-4").exit_code == 2  # it needs a reason
+
+
+def test_a_guard_that_a_person_has_overridden_is_shown_as_such(busy: Desk) -> None:
+    with busy.store.begin() as tx:
+        alert = put_alert(tx, flow_id="flow-5", now=NOW)
+        guard = Guard(Verdict.PAUSED, True, "paused by bob", "not paused", overridden=True)
+        decisions.add(
+            tx, alert, Decision(Verdict.ROLL_BACK, (guard,)), at=NOW, facts={}, receiver="r1", rollback_id="r5"
+        )
+    assert "overridden  paused  paused by bob  not paused" in busy.shows("decisions", "--guards", "--flow", "flow-5")
 
 
 def test_status_of_a_quiet_receiver_says_so(desk: Desk) -> None:

@@ -261,6 +261,9 @@ CALLS: dict[tuple[str, str], set[str]] = {
     ("GET", "/decisions"): {"viewer", "operator"},
     ("GET", "/rollbacks"): {"viewer", "operator"},
     ("GET", "/rollbacks/r1"): {"viewer", "operator"},
+    ("POST", "/rollbacks/r1/approve"): {"operator"},
+    ("POST", "/rollbacks/r1/deny"): {"operator"},
+    ("POST", "/rollbacks/r1/undo"): {"operator"},
     ("GET", "/flows"): {"viewer", "operator"},
     ("GET", "/flows/retail/f1"): {"viewer", "operator"},
     ("GET", "/pause"): {"viewer", "operator"},
@@ -442,6 +445,7 @@ def test_a_decision_shows_every_guard_with_value_and_limit(recorded: Receiver) -
                 "value": "what was found",
                 "limit": "what is allowed",
                 "unknown": False,
+                "overridden": False,
             }
         ],
         "facts": {"errors": 9},
@@ -463,11 +467,15 @@ def test_rollbacks_are_listed_and_one_is_told_with_its_steps_and_permits(recorde
         "live_since": shown(NOW - 900),
         "try": 1,
         "shadow": False,
+        "kind": "rollback",
+        "undoes": None,
         "state": "publishing",
         "reason": "",
         "created_at": shown(NOW),
         "deadline": shown(NOW + 900),
         "not_before": shown(NOW),
+        "approved_by": None,
+        "approved_at": None,
         "started_at": shown(NOW),
         "confirmed_at": None,
         "ended_at": None,
@@ -709,6 +717,8 @@ def test_without_the_database_every_call_is_503_or_refused_before(
     without_database: Receiver, method: str, path: str
 ) -> None:
     order = {"PUT": {"org": "retail", "reason": "x"}, "POST": window()}.get(method)
+    if path.startswith("/rollbacks/"):
+        order = {"reason": "x"} if method == "POST" else None
     asked = {"org": "retail"} if (method, path) == ("DELETE", "/holds") else None
     answer = without_database.call(method, f"/api/v1{path}", role="operator", json=order, query_string=asked)
     assert "no-such-folder" not in problem(answer, 503)["detail"]

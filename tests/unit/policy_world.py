@@ -71,7 +71,14 @@ GOOD = Situation(
     started_of_org=0,
     target=TargetChoice("13.0", (Candidate("13.0", ""),)),
     target_problem="",
+    deployment=None,
+    attempt_id=None,
+    approval_asked_by=None,
+    approval_waiting=None,
+    approved_by=None,
+    denied_by=None,
 )
+UNEARNED = TargetChoice(None, (Candidate("13.0", "live for 600 s only, 86400 s are asked for"),), unearned="13.0")
 
 # What breaks each guard alone: a phrase, the guard, the change; in the order of the guards.
 BROKEN: list[tuple[str, Verdict, dict[str, Any]]] = [
@@ -124,4 +131,8 @@ BROKEN: list[tuple[str, Verdict, dict[str, Any]]] = [
     ("no version earned it", Verdict.NO_ELIGIBLE_TARGET, {"target": TargetChoice(None, ())}),
     ("no version was read", Verdict.NO_ELIGIBLE_TARGET, {"target": None}),
     ("mode observe", Verdict.OBSERVING, {"mode": Mode.OBSERVE}),
+    ("mode approve", Verdict.AWAITING_APPROVAL, {"mode": Mode.APPROVE}),
+    ("a version has not earned it", Verdict.AWAITING_APPROVAL, {"target": UNEARNED, "mode": Mode.AUTO}),
+    ("the deployment asks", Verdict.AWAITING_APPROVAL, {"approval_asked_by": "deployment d1 of ann: rollback ask"}),
+    ("denied", Verdict.AWAITING_APPROVAL, {"mode": Mode.APPROVE, "denied_by": "ann: it is the back end"}),
 ]

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from genesys.excess import Finding
 from genesys.flows import Operation
-from receiver.policy import FINAL, MAX_TRIES, Verdict, decide, is_final
+from receiver.policy import FINAL, MAX_TRIES, UNDO_PASSES, Verdict, decide, is_final
 from receiver.probation import Probation
 from receiver.situation import Mode, Situation, Suppression
 from receiver.target import TargetChoice
-from tests.unit.policy_world import ALONE, BROKEN, EVIDENCE, FLOW, GOOD, INNOCENT, LIMITS, NOW
+from tests.unit.policy_world import ALONE, BROKEN, EVIDENCE, FLOW, GOOD, INNOCENT, LIMITS, NOW, UNEARNED
 
 ORDER = [verdict for verdict in Verdict if verdict is not Verdict.ROLL_BACK]
 
@@ -42,7 +42,7 @@ def test_the_guards_are_those_of_the_design_in_its_order() -> None:
         *("unknown_contract", "resolved", "paused", "held", "ignored", "silenced", "inhibited", "maintenance"),
         *("inactive", "superseded", "in_progress", "already_rolled_back", "restored_by_bridge", "stale_evidence"),
         *("not_confirmed", "established", "common_cause", "lockout", "budget_spent", "locked_in_architect"),
-        *("no_eligible_target", "observing"),
+        *("no_eligible_target", "observing", "awaiting_approval"),
     ]
 
 
@@ -120,6 +120,7 @@ def test_an_unknown_fact_is_shown_as_such_with_its_problem() -> None:
         Verdict.SUPERSEDED,
         Verdict.LOCKED_IN_ARCHITECT,
         Verdict.OBSERVING,
+        Verdict.AWAITING_APPROVAL,
     }
     assert all(guard.holds_back for guard in decision.guards if guard.unknown)
     assert "unknown: no answer (HTTP 503)" in [guard.value for guard in decision.guards]
@@ -130,6 +131,72 @@ def test_a_decision_rests_on_ignorance_only_while_nothing_known_holds_back() -> 
 
     assert decide(unread, LIMITS).rests_on_ignorance
     assert not decide(replace(unread, windows=("w1",)), LIMITS).rests_on_ignorance
+
+
+# Approval
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"mode": Mode.APPROVE}, id="by the mode"),
+        pytest.param({"target": UNEARNED}, id="by the target"),
+        pytest.param({"approval_asked_by": "deployment d1"}, id="by the deployment"),
+        pytest.param({"mode": Mode.APPROVE, "target": UNEARNED, "denied_by": "bob"}, id="and it was denied before"),
+    ],
+)
+def test_whatever_it_was_needed_for_an_approval_lets_it_begin(changes: dict[str, Any]) -> None:
+    assert decide(replace(GOOD, **changes), LIMITS).verdict is Verdict.AWAITING_APPROVAL
+    assert decide(replace(GOOD, **changes, approved_by="ann"), LIMITS).verdict is Verdict.ROLL_BACK
+
+
+def test_a_target_that_has_not_earned_it_is_none_for_a_flow_that_is_only_observed() -> None:
+    assert decide(replace(GOOD, target=UNEARNED, mode=Mode.OBSERVE), LIMITS).verdict is Verdict.NO_ELIGIBLE_TARGET
+
+
+def test_whether_approval_is_needed_is_unknown_without_a_target_and_known_without_one_where_the_mode_asks() -> None:
+    def found(mode: Mode) -> bool:
+        guards = decide(replace(GOOD, mode=mode, target=None), LIMITS).guards
+        return next(guard.unknown for guard in guards if guard.name is Verdict.AWAITING_APPROVAL)
+
+    assert found(Mode.AUTO)
+    assert not found(Mode.APPROVE)
+
+
+# Undo
+
+ALWAYS = {
+    Verdict.UNKNOWN_CONTRACT,
+    Verdict.INACTIVE,
+    Verdict.SUPERSEDED,
+    Verdict.IN_PROGRESS,
+    Verdict.LOCKED_IN_ARCHITECT,
+    Verdict.NO_ELIGIBLE_TARGET,
+}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "changes"), [pytest.param(verdict, changes, id=phrase) for phrase, verdict, changes in BROKEN]
+)
+def test_an_undo_passes_what_a_person_may_override_and_nothing_else(verdict: Verdict, changes: dict[str, Any]) -> None:
+    decision = decide(replace(GOOD, **changes), LIMITS, UNDO_PASSES)
+
+    assert decision.verdict is (verdict if verdict in ALWAYS else Verdict.ROLL_BACK)
+    guard = next(guard for guard in decision.guards if guard.name is verdict)
+    assert guard.holds_back  # that is recorded
+    assert guard.overridden == (verdict not in ALWAYS)
+    assert (verdict in decision.holding_back) == (verdict in ALWAYS)
+
+
+def test_what_does_not_hold_back_is_not_shown_as_overridden() -> None:
+    assert not any(guard.overridden for guard in decide(GOOD, LIMITS, UNDO_PASSES).guards)
+
+
+def test_ignorance_that_a_person_overrides_is_none() -> None:
+    unread = replace(GOOD, evidence=None, probation=None, suppression=None)
+
+    assert decide(unread, LIMITS, UNDO_PASSES).verdict is Verdict.ROLL_BACK
+    assert decide(replace(unread, flow=None), LIMITS, UNDO_PASSES).rests_on_ignorance
 
 
 # Properties
@@ -174,8 +241,17 @@ situations = st.builds(
     lockout_until=st.sampled_from([0.0, NOW, NOW + 60]),
     started_of_flow=st.integers(0, 3),
     started_of_org=st.integers(0, 7),
-    target=st.none() | st.sampled_from([TargetChoice(None, ()), GOOD.target]),
+    target=st.none() | st.sampled_from([TargetChoice(None, ()), UNEARNED, GOOD.target]),
+    approval_asked_by=st.none() | st.just("deployment d1"),
+    approval_waiting=st.none() | st.just("r1"),
+    approved_by=st.none() | st.just("ann"),
+    denied_by=st.none() | st.just("bob"),
 )
+
+
+def nobody_has_to_agree(now: Situation) -> bool:
+    earned = now.target is not None and now.target.version is not None
+    return now.mode is Mode.AUTO and earned and now.approval_asked_by is None
 
 
 def nothing_is_against(now: Situation) -> bool:
@@ -185,7 +261,8 @@ def nothing_is_against(now: Situation) -> bool:
         now.contract == "1"
         and now.firing
         and silent
-        and now.mode is Mode.AUTO
+        and now.mode in (Mode.AUTO, Mode.APPROVE)
+        and (now.approved_by is not None or nobody_has_to_agree(now))
         and now.flow is not None
         and now.flow.active
         and not now.flow.deleted
@@ -196,7 +273,7 @@ def nothing_is_against(now: Situation) -> bool:
         and now.evidence.confirms
         and now.at - now.evidence.end <= LIMITS.evidence_max_age_s
         and now.target is not None
-        and now.target.version is not None
+        and (now.target.version is not None or now.target.unearned is not None)
         and now.lockout_until <= now.at
         and now.unwritten_tries < MAX_TRIES
         and now.probation is not None
@@ -213,6 +290,17 @@ def nothing_is_against(now: Situation) -> bool:
 @given(situations)
 def test_only_a_situation_with_nothing_against_it_is_rolled_back(now: Situation) -> None:
     assert (decide(now, LIMITS).verdict is Verdict.ROLL_BACK) == nothing_is_against(now)
+
+
+@given(situations)
+def test_an_undo_never_takes_away_another_version_than_the_one_it_is_about(now: Situation) -> None:
+    decision = decide(now, LIMITS, UNDO_PASSES)
+
+    if decision.verdict is Verdict.ROLL_BACK:
+        assert now.flow is not None
+        assert now.flow.live_version == now.accused_version
+        assert now.rollback_in_progress is None
+        assert now.proposed is not None
 
 
 @given(situations)

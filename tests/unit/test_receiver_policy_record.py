@@ -18,7 +18,7 @@ WORDS: dict[Verdict, tuple[str, str]] = {
     Verdict.RESOLVED: ("firing", "firing"),
     Verdict.PAUSED: ("not paused", "not paused"),
     Verdict.HELD: ("no hold", "no hold on the flow"),
-    Verdict.IGNORED: ("mode auto", "mode observe or auto"),
+    Verdict.IGNORED: ("mode auto", "mode observe, approve or auto"),
     Verdict.SILENCED: ("not silenced", "not silenced"),
     Verdict.INHIBITED: ("not inhibited", "not inhibited"),
     Verdict.MAINTENANCE: ("no window", "no active window"),
@@ -50,7 +50,8 @@ WORDS: dict[Verdict, tuple[str, str]] = {
     ),
     Verdict.LOCKED_IN_ARCHITECT: ("not locked", "not locked, no operation under way"),
     Verdict.NO_ELIGIBLE_TARGET: ("13.0", "an earlier version that earned it"),
-    Verdict.OBSERVING: ("mode auto", "mode auto"),
+    Verdict.OBSERVING: ("mode auto", "mode approve or auto"),
+    Verdict.AWAITING_APPROVAL: ("not needed", "no approval needed, or given"),
 }
 UNREAD_OTHERS = "the other flows of the organization, read and not failing as well"
 
@@ -100,6 +101,10 @@ FOUND: dict[str, str] = {
     "no version earned it": "none: the flow has no earlier version",
     "no version was read": "unknown: target problem",
     "mode observe": "mode observe",
+    "mode approve": "mode approve",
+    "a version has not earned it": "no version earned it, 13.0 may be approved",
+    "the deployment asks": "deployment d1 of ann: rollback ask",
+    "denied": "denied by ann: it is the back end; mode approve",
 }
 # A reading that failed leaves its own sentence; here each names its fact.
 PROBLEMS: dict[str, Any] = {
@@ -201,4 +206,5 @@ def test_the_record_of_a_guard_has_these_fields() -> None:
         "value": "paused by ann",
         "limit": "not paused",
         "unknown": False,
+        "overridden": False,
     }

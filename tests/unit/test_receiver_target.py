@@ -7,8 +7,8 @@ import pytest
 from genesys.evidence import Tally
 from genesys.flows import FlowVersion
 from genesys.stints import Stint
-from receiver.service import Record, Service
-from receiver.target import MIN_HISTORY_VOLUME, Candidate, TargetChoice, choose_target
+from receiver.service import NO_SERVICE, Record, Service
+from receiver.target import MIN_HISTORY_VOLUME, Candidate, TargetChoice, choose_target, undo_target
 
 DAY_S = 86_400.0
 V12 = FlowVersion("12.0", debug=False, published_at=0.0, published_until=10 * DAY_S, published_by="ann")
@@ -26,7 +26,19 @@ def choose(
     against: dict[str, str] | None = None,
     good: frozenset[str] = frozenset(),
 ) -> tuple[str | None, tuple[Candidate, ...], str]:
-    choice = choose_target(
+    choice = choice_of(*versions, history=history, ledger=ledger, rolled_back=rolled_back, against=against, good=good)
+    return choice.version, choice.considered, choice.describe()
+
+
+def choice_of(
+    *versions: FlowVersion,
+    history: dict[str, Service] | None = None,
+    ledger: dict[str, Record] | None = None,
+    rolled_back: frozenset[str] = frozenset(),
+    against: dict[str, str] | None = None,
+    good: frozenset[str] = frozenset(),
+) -> TargetChoice:
+    return choose_target(
         versions,
         HISTORY if history is None else history,
         ledger or {},
@@ -37,7 +49,6 @@ def choose(
         against=against,
         good=good,
     )
-    return choice.version, choice.considered, choice.describe()
 
 
 def test_the_newest_earlier_version_that_earned_it_is_chosen_whatever_the_order_of_the_answer() -> None:
@@ -124,7 +135,7 @@ def test_without_a_version_that_earned_it_there_is_no_target_and_the_reasons_are
     assert chosen is None
     assert [candidate.version for candidate in considered] == ["13.0", "12.0"]
     reason = "0 ended conversations in the history, 50 are asked for"
-    assert described == f"none: 13.0: {reason}; 12.0: {reason}"
+    assert described == f"none: 13.0: {reason}; 12.0: {reason}; 13.0 with approval only"
 
 
 # With the ledger
@@ -354,3 +365,68 @@ def test_a_good_version_is_no_target_if_it_is_none_at_all_or_failed(
 def test_a_good_version_at_the_threshold_is_a_target() -> None:
     few = {"13.0": Service(Tally(2, 10, 10), 60.0)}
     assert choose(V13, V14, history=few, good=frozenset({"13.0"}))[0] == "13.0"
+
+
+# What people may approve
+
+
+def test_where_none_earned_it_the_newest_one_that_nothing_speaks_against_may_be_approved() -> None:
+    choice = choice_of(V12, V13, V14, history={})
+
+    assert (choice.version, choice.unearned) == (None, "13.0")
+
+
+def test_where_one_earned_it_there_is_nothing_else_to_approve() -> None:
+    choice = choice_of(V12, V13, V14, history={"12.0": GOOD})
+
+    assert (choice.version, choice.unearned) == ("12.0", None)
+
+
+@pytest.mark.parametrize(
+    ("version", "service"),
+    [
+        pytest.param(replace(V13, debug=True), NO_SERVICE, id="a debug version"),
+        pytest.param(replace(V13, published_at=None), NO_SERVICE, id="it was never live"),
+        pytest.param(V13, Service(Tally(6, 100, 100), 600.0), id="it failed in what little it did"),
+        pytest.param(V13, Service(Tally(3, 20, 20), 600.0), id="it failed too often for as few as it had"),
+    ],
+)
+def test_what_something_speaks_against_is_nothing_to_approve(version: FlowVersion, service: Service) -> None:
+    short = replace(V12, published_at=10 * DAY_S - 600)
+    history = {"13.0": service}
+
+    assert choice_of(short, version, V14, history=history).unearned == "12.0"
+    assert choice_of(version, V14, history=history).unearned is None
+
+
+def test_what_failed_by_the_ledger_or_was_rolled_back_is_nothing_to_approve() -> None:
+    failed = Record((Stint("13.0", 10 * DAY_S, 20 * DAY_S),), Service(Tally(60, 100, 100), 600.0))
+
+    assert choice_of(V13, V14, history={}, ledger={"13.0": failed}).unearned is None
+    assert choice_of(V13, V14, history={}, rolled_back=frozenset({"13.0"})).unearned is None
+
+
+# What an undo makes live again
+
+
+def test_an_undo_wants_its_version_whatever_that_did() -> None:
+    assert undo_target([V12, V13, V14], "14.0") == TargetChoice("14.0", (Candidate("14.0", ""),))
+
+
+@pytest.mark.parametrize(
+    ("versions", "reason"),
+    [
+        pytest.param([V12, V13], "it does not exist any more", id="deleted"),
+        pytest.param([V13, replace(V14, debug=True)], "a debug version", id="debug"),
+    ],
+)
+def test_an_undo_has_no_other_version_to_choose(versions: list[FlowVersion], reason: str) -> None:
+    choice = undo_target(versions, "14.0")
+
+    assert (choice.version, choice.unearned) == (None, None)
+    assert choice.describe() == f"none: 14.0: {reason}"
+
+
+def test_what_is_the_same_as_the_accused_version_is_not_even_asked_for() -> None:
+    choice = choice_of(V12, V13, V14, history={}, against={"13.0": "the same content as the accused version"})
+    assert (choice.version, choice.unearned) == (None, "12.0")

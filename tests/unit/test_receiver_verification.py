@@ -51,6 +51,7 @@ ROLLBACK = Rollback(
     facts={"signal": "error_exit"},
     kind=Kind.ROLLBACK,
     attempt_id="r1",
+    published_by=None,
     undoes=None,
     approved_by=None,
     approved_at=None,

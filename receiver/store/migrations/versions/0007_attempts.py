@@ -12,6 +12,7 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("rollbacks", sa.Column("kind", sa.Text(), nullable=False, server_default="rollback"))
     op.add_column("rollbacks", sa.Column("attempt_id", sa.Text(), nullable=False, server_default=""))
+    op.add_column("rollbacks", sa.Column("published_by", sa.Text(), nullable=True))
     op.add_column("rollbacks", sa.Column("undoes", sa.Text(), nullable=True))
     op.add_column("rollbacks", sa.Column("approved_by", sa.Text(), nullable=True))
     op.add_column("rollbacks", sa.Column("approved_at", sa.Double(), nullable=True))
