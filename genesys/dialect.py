@@ -57,6 +57,12 @@ class GenesysCloud(Protocol):
     def versions(self, flow_id: str) -> list[FlowVersion]:
         """All versions of a flow, over all pages."""
 
+    def configuration(self, flow_id: str, version: str) -> str | None:
+        """What a version contains, as a digest: the same for versions of a flow that are the same thing.
+
+        None if Genesys Cloud tells nothing about it. It may refuse the call.
+        """
+
     def stints(self) -> Mapping[str, Sequence[Stint]]:
         """Which version of which flow this process has seen live when; none where Genesys Cloud can tell."""
 

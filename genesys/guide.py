@@ -171,6 +171,9 @@ class Guide:
             stints = (*self._recalled.get(flow_id, ()), *self._known.get(flow_id, _Known()).seen)
         return [version if version == look.live else _as_seen(version, stints) for version in look.versions]
 
+    def configuration(self, flow_id: str, version: str) -> str | None:  # noqa: ARG002 - the guide has no such call
+        return None
+
     def stints(self) -> Mapping[str, Sequence[Stint]]:
         with self._lock:
             known = dict(self._known)

@@ -4,12 +4,14 @@ Owns what is asked for and how answers become our types. An answer that does not
 look as documented is `Unavailable`, never a guess: half an answer is none.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from urllib.parse import quote
 
 from genesys.access import Session
 from genesys.aggregates import Query, Row, iso
-from genesys.answers import Answer
+from genesys.answers import Answer, unexpected
 from genesys.dialect import RateLimit
 from genesys.errors import Refused
 from genesys.evidence import Evidence, Outcomes
@@ -88,6 +90,17 @@ class Platform:
         pages = self._pages(f"flows/{_part(flow_id)}/versions", "flows/{id}/versions", VERSIONS_PAGE_SIZE, {})
         return list({version.id: version for version in map(_flow_version, pages)}.values())
 
+    def configuration(self, flow_id: str, version: str) -> str | None:
+        """The documents do not say what is in it: it is compared, and not understood."""
+        endpoint = "flows/{id}/versions/{id}/configuration"
+        request = Request(
+            "GET", f"{self._api}/flows/{_part(flow_id)}/versions/{_part(version)}/configuration", endpoint
+        )
+        told = self._session.read(request, deadline=self._session.deadline())
+        if not isinstance(told, dict):
+            raise unexpected(endpoint, "not an object")
+        return sha256(_canonical(told)).hexdigest() if told else None
+
     def stints(self) -> Mapping[str, Sequence[Stint]]:
         return {}  # figures know their version, and versions have dates
 
@@ -156,6 +169,11 @@ def _count(
         reason = group.get("exitReason") or "UNKNOWN"  # an end without a reason is an end all the same
         exits[reason] = exits.get(reason, 0) + counts[ENDED]
     buckets[bucket] = Outcomes(before.entries + counts.get(STARTED, 0), exits)
+
+
+def _canonical(told: Mapping[str, object]) -> bytes:
+    """JSON with sorted keys and without spaces: an object may be told in any order."""
+    return json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _part(text: str) -> str:

@@ -152,6 +152,13 @@ ARMED = Metric(
     "1 if the live flow would be rolled back, were it accused; 0 if its mode is auto and it would not: paused, held, "
     f"in a window, deactivated, or Genesys Cloud could not be read lately. Absent in any other mode. {_MAX}",
 )
+KNOWN_BAD = Metric(
+    "genesys_rollback_known_bad",
+    "gauge",
+    ("org", "flow_id"),
+    "1 for each flow whose live version is the same as one that is in quarantine: registered with the same source "
+    f"digest, or with the same content; as the flows were last listed. Absent otherwise. {_MAX}",
+)
 WATCHDOG_TIMESTAMP = Metric(
     "genesys_rollback_watchdog_timestamp_seconds",
     "gauge",
@@ -191,6 +198,7 @@ SHARED_METRICS = (
     ATTEMPT_STATE,
     ATTEMPT_AGE,
     ARMED,
+    KNOWN_BAD,
     WATCHDOG_TIMESTAMP,
 )
 """What is read from the database; absent without it."""

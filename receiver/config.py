@@ -19,6 +19,7 @@ class Role(StrEnum):
     ALERTMANAGER = "alertmanager"  # deliver alerts, nothing else
     VIEWER = "viewer"  # read
     OPERATOR = "operator"  # read, pause, hold, open and close windows, lift quarantines, approve, deny, undo
+    CI = "ci"  # register deployments, ask whether one may be published, open windows for named flows
 
 
 class Scope(StrEnum):
@@ -119,6 +120,7 @@ class Timing(Settings):
     probation_quiet_s: Seconds = 14400.0  # the same with 50
     probation_max_s: Seconds = 1209600.0  # what has been live for so long has left probation whatever it did
     deployment_s: Seconds = 600.0  # between two publications of the same client that are one deployment
+    resolve_s: Seconds = 3600.0  # for how long the versions of a registered deployment are looked for
     budget_s: Seconds = 86400.0  # in which budget_per_flow and budget_per_org count
     call_timeout_s: Seconds = 5.0  # to Alertmanager and the sinks
     # Every table but the audit is bounded by it; what is open, or a guard still needs, stays. See store/retention.py.

@@ -5,6 +5,7 @@ import logging
 from genesys.log import event
 from receiver.config import Scope
 from receiver.gather import situation
+from receiver.known_bad import tell
 from receiver.notify.events import put_suppressed
 from receiver.planning import facts_of, plan
 from receiver.policy import Decision, Verdict, decide
@@ -42,6 +43,8 @@ def decide_one(tx: Transaction, tools: Tools, alert: StoredAlert, reading: Readi
         receiver=tools.receiver,
         rollback_id=rollback.id if rollback else None,
     )
+    if facts.known_bad:
+        tell(tx, tools.telling, alert.org, alert.object_id, alert.version, now=now)
     after_commit(tx, lambda: _show(tools, alert, decision))  # the transaction may be repeated, or not be kept
     # An observed rollback was told as such; that it is not repeated has nothing to do with the flow.
     if not (facts.mode is Mode.OBSERVE and decision.verdict is Verdict.ALREADY_ROLLED_BACK):

@@ -1,6 +1,7 @@
 """What Genesys Cloud's figures say about an accused version: evidence, probation, common cause, target. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from genesys.evidence import Evidence, Signal, Tally, total
 from genesys.excess import find_excess, threshold_for
@@ -8,6 +9,7 @@ from genesys.history import baseline_ratio
 from receiver.applied import Applied, common_cause_limits, probation_limits
 from receiver.common_cause import CommonCause, find_common_cause, others_started_until
 from receiver.config import ReceiverSettings
+from receiver.identity import Identities, KnownBad
 from receiver.probation import Probation, judge_probation, stretches_of
 from receiver.reader import Reading
 from receiver.service import Record, Service, service_of
@@ -89,13 +91,14 @@ def target(
     ledger: Mapping[str, Record],
     *,
     rolled_back: frozenset[str],
+    identities: Identities,
     min_live_s: float,
 ) -> TargetChoice | None:
     """The version to go back to, or why there is none; None if that could not be read."""
     history, signal = reading.history.value, signal_of(alert)
     if reading.versions.value is None or history is None or evidence is None or signal is None:
         return None
-    return choose_target(
+    choice = choose_target(
         reading.versions.value,
         services(history, alert.object_id, signal),
         ledger,
@@ -103,16 +106,30 @@ def target(
         rolled_back=rolled_back,
         threshold_ratio=evidence.threshold_ratio,
         min_live_s=min_live_s,
+        against={one.id: identities.against(one.id, alert.version) for one in reading.versions.value},
+        good=identities.good,
     )
+    proposed = choice.version or choice.unearned
+    return replace(choice, compared=proposed is None or identities.compared(proposed, alert.version))
 
 
 def probation(
-    alert: StoredAlert, reading: Reading, found: VersionEvidence | None, settings: ReceiverSettings
+    alert: StoredAlert,
+    reading: Reading,
+    found: VersionEvidence | None,
+    settings: ReceiverSettings,
+    *,
+    known_bad: KnownBad | None,
 ) -> Probation | None:
-    """Whether the accused version is still on probation; None if that could not be read."""
+    """Whether the accused version is still on probation; None if that could not be read.
+
+    What is known bad never leaves it: its fault is known, however long it takes to show.
+    """
     evidence, history, signal = reading.evidence.value, reading.history.value, signal_of(alert)
     if evidence is None or history is None or found is None or signal is None:
         return None
+    if known_bad is not None:
+        return Probation(left=False, because=f"known bad: {known_bad.describe()}")
     stretches = stretches_of(
         history,
         evidence,

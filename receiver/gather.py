@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from genesys.flows import Flow
-from receiver import attempt, findings, remembered
+from receiver import attempt, findings, identity, remembered
 from receiver.applied import apply_policy
 from receiver.attempt import ALONE, Attempt
 from receiver.change_set import Publication
@@ -53,6 +53,8 @@ def situation(
     registered = deployments.of_version(tx, alert.org, alert.object_id, alert.version)
     part_of = _attempt(tx, alert, flow, registered, settings, now=now, shadow=shadow, own=own)
     evidence = findings.version_evidence(alert, reading, applied)
+    identities = identity.of_flow(tx, alert.org, alert.object_id)
+    known_bad = identities.known_bad(alert.version)
     return Situation(
         at=now,
         contract=alert.labels.get("genesys_contract"),
@@ -75,7 +77,7 @@ def situation(
         restored_by=remembered.restored_by(earlier, alert.version),
         evidence=evidence,
         evidence_problem=reading.evidence.problem or reading.history.problem or reading.flow.problem,
-        probation=findings.probation(alert, reading, evidence, settings),
+        probation=findings.probation(alert, reading, evidence, settings, known_bad=known_bad),
         common_cause=findings.common_cause(reading, settings, remembered.registered(tx, alert.org, reading)),
         common_cause_problem=reading.neighbours.problem,
         lockout_until=remembered.lockout_until(tx, alert, settings, shadow=shadow, own=own, attempt=part_of),
@@ -89,6 +91,7 @@ def situation(
             rolled_back=frozenset(
                 one.accused_version for one in earlier if one.wrote and not one.is_undo and one.id not in lifted
             ),
+            identities=identities,
             min_live_s=settings.timing.target_min_live_s,
         ),
         target_problem=reading.versions.problem or reading.history.problem or reading.flow.problem,
@@ -98,6 +101,7 @@ def situation(
         denied_by=remembered.denied_by(tx, alert, tried),
         deployment=registered,
         attempt_id=part_of.id,
+        known_bad="" if known_bad is None else known_bad.describe(),
     )
 
 

@@ -49,6 +49,9 @@ def facts_of(now: Situation) -> dict[str, Any]:
         facts |= {"deployment_id": deployed.id, "commit": deployed.commit, "deployed_by": deployed.actor}
     if now.target is not None:
         facts["considered"] = [{"version": one.version, "reason": one.reason} for one in now.target.considered]
+        facts["content_compared"] = now.target.compared
+    if now.known_bad:
+        facts["known_bad"] = now.known_bad
     return facts
 
 

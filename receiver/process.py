@@ -13,13 +13,15 @@ from flask import Flask
 from genesys.dialect import GenesysCloud
 from genesys.organizations import Organization, open_organization
 from receiver.config import ReceiverSettings
+from receiver.contents import Contents
+from receiver.known_bad import Watch
 from receiver.ledger import Ledger
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.delivery import Deliverer
 from receiver.outbound import Outbound
 from receiver.roster import Roster
 from receiver.store.database import Store
-from receiver.tools import put_together
+from receiver.tools import put_together, telling_of
 from receiver.web.app import create_app
 from receiver.worker import Worker
 
@@ -112,4 +114,5 @@ class Process:
 
     def _roster(self, org: str, cloud: GenesysCloud) -> Roster:
         credentials = partial(self._metrics.credentials, org)
-        return Roster(org, self._store, cloud, self._settings.timing, credentials=credentials)
+        watch = Watch(org, self._store, Contents(org, self._store, cloud), telling_of(self._settings))
+        return Roster(org, self._store, cloud, self._settings.timing, credentials=credentials, look=watch.look)

@@ -1,19 +1,29 @@
-"""Lists every flow of an organization now and then, so that people and metrics can say what applies to each."""
+"""Lists every flow of an organization now and then, so that people and metrics can say what applies to each.
+
+From the same list registered deployments learn their versions, and it is seen whether
+what is live is known bad.
+"""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Event
 
 from genesys.dialect import GenesysCloud
 from genesys.errors import GenesysError, NotAllowed
+from genesys.flows import Flow
 from genesys.log import event
 from receiver.config import Timing
-from receiver.store import flows
+from receiver.store import deployments, flows
 from receiver.store.database import Store, StoreUnavailable, Transaction, clock
 
 log = logging.getLogger(__name__)
 
 RETRY_PART = 10  # a listing that failed is tried again after a tenth of the usual time
+UNRESOLVED_S = 60.0  # until the next listing while a deployment awaits its versions: one call, whatever their number
+
+
+def look_at_nothing(_listed: Sequence[Flow]) -> None:
+    """For who watches no quarantine."""
 
 
 class Roster:
@@ -30,14 +40,16 @@ class Roster:
         timing: Timing,
         *,
         credentials: Callable[[bool], None],
+        look: Callable[[Sequence[Flow]], None] = look_at_nothing,
         clock: Callable[[Transaction], float] = clock,
     ) -> None:
-        """`credentials` is told whether Genesys Cloud accepts ours, whenever it says so."""
+        """`credentials` is told whether Genesys Cloud accepts ours, whenever it says so, `look` is given each list."""
         self._org = org
         self._store = store
         self._genesys = genesys
         self._timing = timing
         self._credentials = credentials
+        self._look = look
         self._clock = clock
 
     def run(self, stop: Event) -> None:
@@ -54,7 +66,8 @@ class Roster:
 
     def list_if_due(self) -> bool:
         """List the organization's flows if it is time to; True if they were listed. Raises StoreUnavailable."""
-        if not self._store.transact(self._claim):
+        asked_at = self._store.transact(self._claim)
+        if asked_at is None:
             return False
         try:
             listed = self._genesys.flows()
@@ -64,15 +77,31 @@ class Roster:
             self._failed(problem)
             return False
         self._credentials(True)
-        self._store.transact(lambda tx: flows.replace(tx, self._org, listed, now=self._clock(tx)))
+        self._store.transact(self._keep, listed, asked_at)
+        self._look(listed)
         return True
 
-    def _claim(self, tx: Transaction) -> bool:
+    def _claim(self, tx: Transaction) -> float | None:
+        """The time, if it is us who are to list the organization now."""
         now = self._clock(tx)
-        return flows.claim(tx, self._org, now=now, next_at=now + self._timing.flows_s)
+        claimed = flows.claim(tx, self._org, now=now, next_at=now + self._timing.flows_s)
+        return now if claimed else None
+
+    def _keep(self, tx: Transaction, listed: Sequence[Flow], asked_at: float) -> None:
+        now, since = self._clock(tx), asked_at - self._timing.resolve_s
+        flows.replace(tx, self._org, listed, now=now)
+        deployments.resolve(tx, self._org, _settled(listed), since=since, asked_at=asked_at)
+        if deployments.awaits_versions(tx, self._org, since=since):
+            flows.list_by(tx, self._org, at=now + UNRESOLVED_S)
 
     def _failed(self, problem: GenesysError) -> None:
         cure = "see the client's permissions and the network; flows are judged all the same, one by one"
         event(log, logging.WARNING, "flows_not_listed", org=self._org, error=problem, cure=cure)
         error, pause_s = str(problem), self._timing.flows_s / RETRY_PART
         self._store.transact(lambda tx: flows.failed(tx, self._org, error, retry_at=self._clock(tx) + pause_s))
+
+
+def _settled(listed: Sequence[Flow]) -> dict[str, str]:
+    """What is live, of flows that nobody is publishing right now."""
+    still = [flow for flow in listed if flow.operation is None or flow.operation.complete]
+    return {flow.id: flow.live_version for flow in still if flow.live_version is not None}

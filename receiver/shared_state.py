@@ -90,6 +90,7 @@ class _Reading:
         shown = [rollback for rollback in newest if not rollback.is_moot]
         backlog = outbox.backlog(self.tx)
         sinks = [webhook.name for webhook in self.settings.webhooks]
+        flows = standings(self.tx, self.settings, self.orgs, now=self.now)
         return {
             catalogue.LOCKOUT_ACTIVE: {_flow(rollback): self._is_locked_out(rollback) for rollback in newest},
             catalogue.PAUSED: {(org,): bool(controls.list_pauses(self.tx, org)) for org in self.orgs},
@@ -118,11 +119,8 @@ class _Reading:
                 for rollback in reversed(rollbacks.under_way(self.tx))  # oldest last: that is the one that counts
                 if rollback.org in self.orgs and rollback.state is not State.AWAITING_APPROVAL
             },
-            catalogue.ARMED: {
-                (one.org, one.flow.id): one.armed
-                for one in standings(self.tx, self.settings, self.orgs, now=self.now)
-                if one.mode is Mode.AUTO
-            },
+            catalogue.ARMED: {(one.org, one.flow.id): one.armed for one in flows if one.mode is Mode.AUTO},
+            catalogue.KNOWN_BAD: {(one.org, one.flow.id): 1.0 for one in flows if one.known_bad is not None},
             catalogue.WATCHDOG_TIMESTAMP: self._watchdog(),
         }
 

@@ -105,6 +105,7 @@ class Situation:
     approval_waiting: str | None  # the rollback of this version that waits for approval
     approved_by: str | None  # the rollback that the decision is about
     denied_by: str | None  # who, and why, as long as it holds
+    known_bad: str = ""  # why the accused version is known bad from its first minute
 
     @property
     def proposed(self) -> str | None:

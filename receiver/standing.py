@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from genesys.flows import Flow
+from receiver import identity
 from receiver.applied import apply_policy
 from receiver.config import ReceiverSettings
+from receiver.identity import KnownBad
 from receiver.situation import Mode
-from receiver.store import controls, flows
+from receiver.store import controls, flows, quarantines
 from receiver.store.controls import Window
 from receiver.store.database import Transaction
 from receiver.store.flows import Listing
@@ -29,6 +31,7 @@ class Standing:
     threshold_ratio: float
     owner: str
     stopped_by: tuple[str, ...]
+    known_bad: KnownBad | None
 
     @property
     def armed(self) -> bool:
@@ -50,6 +53,7 @@ def _of_org(
     everywhere = [f"paused by {pause.paused_by}: {pause.reason}" for pause in controls.list_pauses(tx, org)]
     if not listed:
         everywhere.append("Genesys Cloud could not be listed lately")
+    quarantined = {one.object_id for one in quarantines.in_force(tx, org)}
     holds, windows = controls.list_holds(tx, org), controls.active_windows(tx, now=now, org=org)
     for flow in flows.of(tx, org, flow_id):
         applied = apply_policy(settings, flow)
@@ -66,7 +70,12 @@ def _of_org(
                 *(f"{one.kind} window of {_owner(one)}: {one.reason}" for one in windows if one.covers(flow.id)),
                 *(() if flow.active else ("deactivated",)),
             ),
+            known_bad=_known_bad(tx, org, flow) if flow.id in quarantined else None,
         )
+
+
+def _known_bad(tx: Transaction, org: str, flow: Flow) -> KnownBad | None:
+    return None if flow.live_version is None else identity.of_flow(tx, org, flow.id).known_bad(flow.live_version)
 
 
 def _owner(window: Window) -> str:

@@ -1,12 +1,14 @@
 """Which version is made live again: the newest earlier one that earned it.
 
-Pure. "Earned" means: published, not a debug version, not the accused one, live
-for long enough, and healthy in the history that Genesys Cloud still has, or, where
-that tells too little, in the ledger. Where none has, people may approve the newest
-one that nothing speaks against.
+Pure. "Earned" means: published, not a debug version, not the accused one nor the
+same thing under another label, live for long enough, and healthy in the history
+that Genesys Cloud still has, or, where that tells too little, in the ledger. What
+people have called good need not have been live for long; but it must not have failed.
+Where none has earned it, people may approve the newest one that nothing speaks
+against.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from genesys.flows import FlowVersion
@@ -40,11 +42,13 @@ class TargetChoice:
     version: str | None
     considered: tuple[Candidate, ...]
     unearned: str | None = None
+    compared: bool = True  # it is known not to have the accused version's content
 
     def describe(self) -> str:
         refused = "; ".join(f"{one.version}: {one.reason}" for one in self.considered if not one.eligible)
         if self.version is not None:
-            return f"{self.version}" + (f" (not {refused})" if refused else "")
+            chosen = self.version if self.compared else f"{self.version}, content not compared"
+            return chosen + (f" (not {refused})" if refused else "")
         with_approval = "" if self.unearned is None else f"; {self.unearned} with approval only"
         return f"none: {refused}{with_approval}" if refused else "none: the flow has no earlier version"
 
@@ -58,6 +62,8 @@ def choose_target(
     rolled_back: frozenset[str],
     threshold_ratio: float,
     min_live_s: float,
+    against: Mapping[str, str] | None = None,
+    good: Collection[str] = (),
 ) -> TargetChoice:
     """Choose among the versions of one flow.
 
@@ -65,7 +71,9 @@ def choose_target(
     `min_live_s` is how long a version must have served to be trusted: by its
     dates, which tell of its last stretch only, by its conversations, or by the
     ledger.
-    `rolled_back` are versions that the bridge has taken out of service before.
+    `rolled_back` are versions that the bridge has taken out of service before,
+    `against` is what else is known against a version, `good` are those that people
+    have called so.
     """
     considered = []
     chosen = unearned = None
@@ -73,20 +81,18 @@ def choose_target(
         if version.id == accused:
             continue
         service, record = history.get(version.id, NO_SERVICE), ledger.get(version.id, _UNKNOWN)
-        reason = (
-            "the bridge rolled it back before"
-            if version.id in rolled_back
+        ruled_out = "the bridge rolled it back before" if version.id in rolled_back else (against or {}).get(version.id)
+        reason = ruled_out or (
+            _reason_against_good(version, service, record, threshold_ratio)
+            if version.id in good
             else _reason_against(version, service, record, threshold_ratio, min_live_s)
         )
         considered.append(Candidate(version.id, reason))
         if not reason:
             chosen = version.id
             break
-        if (
-            unearned is None
-            and version.id not in rolled_back
-            and _may_be_asked_for(version, service, record, threshold_ratio)
-        ):
+        may_be_asked_for = not ruled_out and not _reason_against_good(version, service, record, threshold_ratio)
+        if unearned is None and may_be_asked_for:
             unearned = version.id
     return TargetChoice(chosen, tuple(considered), None if chosen is not None else unearned)
 
@@ -102,13 +108,27 @@ def _ended(version: FlowVersion, record: Record) -> float:
     return record.until if version.published_until is None else version.published_until
 
 
+def _reason_against_good(version: FlowVersion, service: Service, record: Record, threshold_ratio: float) -> str:
+    """Of a version that people vouch for, or may: it was live, and what it did must not speak against it."""
+    return (
+        _reason_against_any(version, record)
+        or _failing("history", service, threshold_ratio)
+        or _failing("ledger", record.service, threshold_ratio)
+    )
+
+
+def _reason_against_any(version: FlowVersion, record: Record) -> str:
+    if version.debug:
+        return "a debug version"
+    return "" if _is_over(version, record) else "never live, or Genesys Cloud gives no dates for it"
+
+
 def _reason_against(
     version: FlowVersion, service: Service, record: Record, threshold_ratio: float, min_live_s: float
 ) -> str:
-    if version.debug:
-        return "a debug version"
-    if not _is_over(version, record):
-        return "never live, or Genesys Cloud gives no dates for it"
+    unfit = _reason_against_any(version, record)
+    if unfit:
+        return unfit
     live_s = max(_dated_s(version), service.served_s, record.live_s, record.service.served_s)
     if live_s < min_live_s:
         return f"live for {live_s:.0f} s only, {min_live_s:.0f} s are asked for"
@@ -118,12 +138,6 @@ def _reason_against(
     if known.tally.exits < MIN_HISTORY_VOLUME:
         return f"{known.tally.exits} ended conversations in the {source}, {MIN_HISTORY_VOLUME} are asked for"
     return _failing("history", service, threshold_ratio) or _failing(source, known, threshold_ratio)
-
-
-def _may_be_asked_for(version: FlowVersion, service: Service, record: Record, threshold_ratio: float) -> bool:
-    """It was live and nothing speaks against it, but too little for it."""
-    failing = _failing("history", service, threshold_ratio) or _failing("ledger", record.service, threshold_ratio)
-    return not version.debug and _is_over(version, record) and not failing
 
 
 def _is_over(version: FlowVersion, record: Record) -> bool:

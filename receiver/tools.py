@@ -50,6 +50,11 @@ class Tools:
         return self.around.settings.timing
 
 
+def telling_of(settings: ReceiverSettings) -> Telling:
+    """Whom the settings name to be told."""
+    return Telling([webhook.name for webhook in settings.webhooks], settings.external_url)
+
+
 def put_together(
     organization: Organization,
     orgs: Collection[str],
@@ -78,7 +83,7 @@ def put_together(
         ),
         alertmanagers=Alertmanagers(settings.alertmanagers, http, max_age_s=timing.alertmanager_max_age_s),
         around=Surroundings(settings, frozenset(orgs), alertmanager_configured=bool(settings.alertmanagers)),
-        telling=Telling([webhook.name for webhook in settings.webhooks], settings.external_url),
+        telling=telling_of(settings),
         metrics=metrics,
         receiver=receiver,
         call_timeout_s=organization.timeout_s,

@@ -5,11 +5,12 @@ the answer to a rate limit needs no code of its own: the next round sees it.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Event
 
 from genesys.log import event
+from receiver.contents import Contents, worth_comparing
 from receiver.deciding import decide_one
 from receiver.gather import is_understood
 from receiver.metrics import Outcome
@@ -46,6 +47,7 @@ class Worker:
         self._reconciliation = Reconciliation(settle_s=timing.reconcile_s, unlisted_s=timing.unlisted_s)
         self._watchdog = Watchdog(tools.telling, silent_s=timing.watchdog_silent_s) if self._known_orgs else None
         self._retention = Retention(tools) if self._known_orgs else None
+        self._contents = Contents(org, tools.store, tools.genesys, clock=tools.clock)
         self._asked_at: float | None = None
         self._turn = 0
         self._last_round: float | None = None
@@ -187,10 +189,20 @@ class Worker:
         if not batch:
             return
         readings = tools.reader.read(self._worth_reading(batch), now=now)
+        self._compare_contents(batch, readings, now)
         for alert in batch:
             with self._apart(alert=alert.id):
                 reading = readings.get(alert.object_id, unread("not read: not understood"))
                 tools.store.transact(self._decide_one, lease, alert, reading)
+
+    def _compare_contents(self, batch: list[StoredAlert], readings: Mapping[str, Reading], now: float) -> None:
+        """Before the decision: a target that is the same as what fails would help nobody."""
+        for alert in batch:
+            reading = readings.get(alert.object_id)
+            versions, flow = (None, None) if reading is None else (reading.versions.value, reading.flow.value)
+            if versions is not None and flow is not None and flow.live_version == alert.version:
+                with self._apart(alert=alert.id):
+                    self._contents.read(alert.object_id, worth_comparing(alert.version, versions), now=now)
 
     def _worth_reading(self, batch: list[StoredAlert]) -> list[str]:
         """Flows of the alerts that are not refused whatever Genesys Cloud says."""

@@ -21,7 +21,7 @@ from simulator.analytics import (
 )
 from simulator.callers import Kind
 from simulator.errors import bad_request
-from simulator.representation import flow_as_json, last_live, version_as_json
+from simulator.representation import configuration_as_json, flow_as_json, last_live, version_as_json
 from simulator.simulation import Simulation
 from simulator.views import page, publish, read_world, tabulated
 from simulator.vocabulary import Switches
@@ -77,7 +77,7 @@ def _flows(api: Blueprint, simulation: Simulation) -> None:
     @api.get("/api/v2/flows/<flow_id>/versions/<label>/configuration")
     def configuration(flow_id: str, label: str) -> dict[str, object]:
         with read_world(simulation) as (world, _):
-            return {"name": world.flow(flow_id).spec.name, "version": world.version(flow_id, label).label}
+            return configuration_as_json(world.flow(flow_id), world.version(flow_id, label), world.switches)
 
 
 def _publish(api: Blueprint, simulation: Simulation) -> None:

@@ -4,6 +4,8 @@ import uuid
 from typing import Any
 
 from simulator.analytics import iso
+from simulator.errors import ApiError, not_found
+from simulator.vocabulary import Switches
 from simulator.world import Flow, Operation, Stint, Version
 
 _NAMESPACE = uuid.UUID("7d9c2a58-6a0c-4a5e-9a58-0d2f7f7d5b11")
@@ -55,6 +57,16 @@ def version_as_json(flow: Flow, version: Version, now: float) -> dict[str, Any]:
         "selfUri": f"/api/v2/flows/{flow.spec.id}/versions/{version.label}",
     }
     return body | published_dates(flow, version.label, now)
+
+
+def configuration_as_json(flow: Flow, version: Version, switches: Switches) -> dict[str, Any]:
+    """What the version contains. Raises an `ApiError` where the switch says that nobody may know."""
+    if switches.configuration == "refused":
+        raise ApiError(403, "missing.any.permissions", "The client lacks a permission to see the configuration.")
+    if switches.configuration == "absent":
+        raise not_found(f"The configuration of version {version.label} of flow {flow.spec.id}")
+    body: dict[str, Any] = {"name": flow.spec.name, "initialSequence": {"actions": [{"say": version.content}]}}
+    return body | ({"version": version.label} if switches.configuration == "labelled" else {})
 
 
 def published_dates(flow: Flow, label: str, now: float) -> dict[str, str]:

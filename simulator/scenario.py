@@ -29,6 +29,7 @@ class VersionSpec(Words):
     published_ago: Annotated[float, Field(gt=0.0)]
     error_ratio: Ratio = 0.01
     by: Text = "cx-as-code"
+    content: Text | None = None  # versions with the same one are the same thing; without one it has its own
 
 
 class Division(Words):

@@ -131,6 +131,8 @@ class Switches(Words):
     n_flow_exit_reason  whether `nFlow` carries the exit reason of its call (here also while the call goes on)
     extra_group_keys    whether groups carry `mediaType` where nobody asked for it
     published_after     `publishedAfter` and `publishedBefore`: work | are ignored | are refused with 400
+    configuration       what a version contains: is given | is given with the version's own label in it, so that no two
+                        are the same | is refused with 403 | is absent, 404
     guide_metrics       the dialect `guide` answers with the one metric asked for | with both
     guide_dates         whether its versions have `datePublished` and `datePublishedEnd`, as in `platform`
     """
@@ -140,6 +142,7 @@ class Switches(Words):
     n_flow_exit_reason: bool = False
     extra_group_keys: bool = True
     published_after: Literal["works", "ignored", "refused"] = "works"
+    configuration: Literal["given", "labelled", "refused", "absent"] = "given"
     guide_metrics: Literal["one", "both"] = "one"
     guide_dates: bool = False
 
@@ -152,12 +155,13 @@ class Publish(_FlowEvent):
     """Somebody else publishes: live at once, whatever lock or operation there is.
 
     A version that does not exist yet is created and needs `error_ratio`; for
-    one that exists `error_ratio` replaces its own.
+    one that exists `error_ratio` replaces its own. `content` is for a new one: what it contains, if not its own.
     """
 
     event: Literal["publish"]
     version: Text
     error_ratio: Ratio | None = None
+    content: Text | None = None
     by: Text = "cx-as-code"
 
 

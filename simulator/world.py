@@ -27,6 +27,7 @@ class Version:
     error_ratio: float
     created_at: float
     created_by: str
+    content: str
     deleted: bool = False
 
 
@@ -208,7 +209,8 @@ class World:
         if known is None and event.error_ratio is None:
             raise bad_request(f"version {event.version} is new: give its error_ratio")
         if known is None:
-            flow.versions[event.version] = Version(event.version, event.error_ratio or 0.0, at, event.by)
+            content = event.content or event.version
+            flow.versions[event.version] = Version(event.version, event.error_ratio or 0.0, at, event.by, content)
         elif known.deleted:
             raise not_found(f"The version {event.version} of flow {event.flow}")
         elif event.error_ratio is not None:
@@ -271,6 +273,7 @@ def _flow(spec: FlowSpec, start: float, factor: float) -> Flow:
     stints = []
     for past in spec.history():
         published_at = start - past.published_ago / factor
-        versions[past.version] = Version(past.version, past.error_ratio, published_at, past.by)
+        content = past.content or past.version
+        versions[past.version] = Version(past.version, past.error_ratio, published_at, past.by, content)
         stints.append(Stint(past.version, published_at, shown_from=published_at, dated=published_at))
     return Flow(spec, spec.calls_per_min, versions, stints)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from werkzeug.serving import make_server
 
+from genesys.flows import Flow
 from genesys.settings import load
 from receiver.config import ReceiverSettings
 from receiver.payload import Alert
 from receiver.policy import Decision, Guard, Verdict
-from receiver.store import alerts, decisions, rollbacks
+from receiver.store import alerts, decisions, flows, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Store, Transaction
 from receiver.store.rollbacks import Kind, Rollback, State
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 ORGS = ("retail", "bank")
-TOKENS = {role: f"token-of-the-{role}" for role in ("alertmanager", "viewer", "operator")}
+TOKENS = {role: f"token-of-the-{role}" for role in ("alertmanager", "viewer", "operator", "ci")}
 
 
 def settings_of(folder: Path, **changes: Any) -> ReceiverSettings:
@@ -69,6 +70,29 @@ def put_alert(tx: Transaction, *, org: str = "retail", flow_id: str = "flow-1", 
     alert = Alert(f"fp-{org}-{flow_id}", True, now - 180, None, labels, {"summary": f"{flow_id} fails"})
     alerts.record(tx, [alert], now)
     return next(stored for stored in alerts.open_alerts(tx, org) if stored.object_id == flow_id)
+
+
+def list_live(tx: Transaction, *versions: str, org: str = "retail", now: float) -> None:
+    """Genesys Cloud lists flow-0, flow-1, … with these versions."""
+    flows.claim(tx, org, now=now, next_at=now + 600)
+    listed = [
+        Flow(
+            id=f"flow-{number}",
+            name="Main IVR",
+            type="inboundcall",
+            division_id="d",
+            division_name="Home",
+            active=True,
+            deleted=False,
+            live_version=version,
+            live_published_at=now,
+            published_by="pipeline",
+            locked_by=None,
+            operation=None,
+        )
+        for number, version in enumerate(versions)
+    ]
+    flows.replace(tx, org, listed, now=now)
 
 
 def put_decision(

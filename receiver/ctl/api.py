@@ -56,9 +56,16 @@ class Api:
     def post(self, collection: str, body: Json) -> Json:
         return self._document(self._call("POST", collection, body=body))
 
-    def post_to(self, collection: str, name: str, action: str, body: Json) -> Json:
+    def post_to(self, collection: str, name: str, action: str, body: Json | None = None) -> Json:
         """Have something done with one of a collection."""
         return self._document(self._call("POST", f"{collection}/{quote(name, safe='')}/{action}", body=body))
+
+    def ask(self, question: str, body: Json) -> tuple[bool, Json]:
+        """Whether something is allowed (200) or not (409), and the document that says why."""
+        answer = self._send("POST", f"{self._url}/api/v1/{question}", None, body)
+        if answer.status not in (HTTPStatus.OK, HTTPStatus.CONFLICT):
+            raise Refused(_detail(answer))
+        return answer.status == HTTPStatus.OK, self._document(answer)
 
     def delete(self, collection: str, **params: str | None) -> None:
         self._call("DELETE", collection, params=params)

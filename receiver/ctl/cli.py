@@ -12,6 +12,7 @@ import click
 from receiver.ctl import render
 from receiver.ctl.api import Api
 from receiver.ctl.audit import audit
+from receiver.ctl.deployments import deployments, gate
 from receiver.ctl.flow import flow
 from receiver.ctl.holds import hold, list_holds, quarantine, release
 from receiver.ctl.options import end_of, length, moment
@@ -58,6 +59,7 @@ def main(context: click.Context, url: str, token_file: Path | None, output: str)
     Let one begin, or not: rollbackctl approve ID; rollbackctl deny ID
     Take one back:         rollbackctl undo ID --reason "14.0 was right"
     Before a deployment:   rollbackctl maintenance open --org retail --for 2h --reason "release 12"
+    May it be published?   rollbackctl gate --org retail --flow ID=DIGEST
     Why was (not) rolled   rollbackctl decisions --guards --limit 1
     back?                  rollbackctl rollback show ID
 
@@ -258,7 +260,7 @@ def close_window(session: Session, window_id: str) -> None:
     session.show(left, lambda clock: render.windows(left["windows"], clock))
 
 
-for command in (audit, flow, hold, release, list_holds, quarantine, approve, deny, undo):
+for command in (audit, deployments, flow, gate, hold, release, list_holds, quarantine, approve, deny, undo):
     main.add_command(command)
 
 

@@ -36,9 +36,11 @@ def _shown(document: Json, clock: Clock) -> str:
         note += f"; now: {render.plain(ledger['problem'])}"
     heads = ("VERSION", "LIVE FOR", "LAST FROM", "LAST TO", "SIGNAL", "ERRORS", "VOLUME", "EXITS", "RATIO")
     rows = [row for version in ledger["versions"] for row in _rows(version, clock)]
+    known_bad = f"KNOWN BAD: {render.plain(document['known_bad'])}"
     return "\n\n".join(
         (
             render.flows([document], [], clock),
+            *((known_bad,) if document["known_bad"] else ()),
             render.table(heads, rows, empty="nothing is on record of its versions yet"),
             note,
         )

@@ -27,6 +27,16 @@ def moment(text: str) -> datetime:
     return read
 
 
+def digest_of(text: str) -> tuple[str, str]:
+    """`ID=DIGEST`: a flow, and the SHA-256 of what is deployed. Raises click.BadParameter."""
+    flow_id, _, digest = text.rpartition("=")
+    if not flow_id or re.fullmatch(r"[0-9a-f]{64}", digest) is None:
+        raise click.BadParameter(
+            f"{text!r} is not ID=DIGEST; a digest has 64 digits, lower case, as sha256sum prints it"
+        )
+    return flow_id, digest
+
+
 def end_of(start: datetime, lasts: timedelta | None, until: datetime | None) -> datetime:
     """When a window ends. Exactly one of both must be given, or click.UsageError is raised."""
     if lasts is not None and until is None:

@@ -32,6 +32,7 @@ class IncidentType(StrEnum):
     UNDO_FAILED = "UNDO_FAILED"
     WOULD_HAVE_ROLLED_BACK = "WOULD_HAVE_ROLLED_BACK"
     ALERT_PATH_SILENT = "ALERT_PATH_SILENT"
+    KNOWN_BAD_DEPLOYED = "KNOWN_BAD_DEPLOYED"
 
 
 _ENDS = {
@@ -143,6 +144,31 @@ def put_path_silent(tx: Transaction, telling: Telling, last_seen: float | None, 
         "explain_url": None,
     }
     outbox.put(tx, telling.sinks, f"watchdog/{since}", payload, now=now)
+
+
+def put_known_bad(
+    tx: Transaction,
+    telling: Telling,
+    org: str,
+    flow_id: str,
+    version: str,
+    reason: str,
+    facts: dict[str, Any],
+    *,
+    now: float,
+) -> None:
+    """A version went live that is the same as one in quarantine; people hear of each version once."""
+    payload = _payload(IncidentType.KNOWN_BAD_DEPLOYED, "NONE", facts, now) | {
+        "org": org,
+        "flow_id": flow_id,
+        "accused_version_id": version,
+        "target_version_id": None,
+        "rollback_id": None,
+        "verdict": None,
+        "reason": f"{reason}; it is rolled back once callers fail, and not before",
+        "explain_url": None,
+    }
+    outbox.put(tx, telling.sinks, f"{org}/{flow_id}/{version}/known_bad", payload, now=now)
 
 
 def _put_rollback(

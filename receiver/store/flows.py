@@ -41,6 +41,11 @@ def replace(tx: Transaction, org: str, listed: Sequence[Flow], *, now: float) ->
     tx.execute(sa.update(listings).where(listings.c.org == org).values(listed_at=now, problem=""))
 
 
+def list_by(tx: Transaction, org: str, *, at: float) -> None:
+    """List the organization at this time, if it is not to be listed earlier."""
+    tx.execute(sa.update(listings).where(listings.c.org == org, listings.c.due_at > at).values(due_at=at))
+
+
 def failed(tx: Transaction, org: str, problem: str, *, retry_at: float) -> None:
     """The flows of a claimed organization could not be listed; those of the last listing stay."""
     tx.execute(sa.update(listings).where(listings.c.org == org).values(due_at=retry_at, problem=problem))

@@ -70,6 +70,18 @@ def lifted(tx: Transaction, org: str, object_id: str) -> frozenset[str]:
     return frozenset(tx.scalars(query))
 
 
+def in_force(tx: Transaction, org: str, object_id: str | None = None) -> list[Quarantine]:
+    """The quarantines of an organization, or of one of its flows, that nobody has lifted; the newest first."""
+    query = (
+        sa.select(quarantines)
+        .where(quarantines.c.org == org, quarantines.c.lifted_at.is_(None))
+        .order_by(quarantines.c.quarantined_at.desc(), quarantines.c.id)
+    )
+    if object_id is not None:
+        query = query.where(quarantines.c.object_id == object_id)
+    return [Quarantine(**row) for row in tx.execute(query).mappings()]
+
+
 def newest(
     tx: Transaction, *, org: str | None, flow_id: str | None = None, also_lifted: bool = False, limit: int
 ) -> list[Quarantine]:

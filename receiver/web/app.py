@@ -8,7 +8,8 @@ from flask.json.provider import DefaultJSONProvider
 from receiver.config import ReceiverSettings
 from receiver.metrics import ReceiverMetrics
 from receiver.store.database import Store
-from receiver.web import alerts, audit, controls, flows, health, holds, orders, problems, records
+from receiver.tools import telling_of
+from receiver.web import alerts, audit, controls, deployments, flows, health, holds, orders, problems, records
 from receiver.web.auth import Tokens
 
 API = "/api/v1"
@@ -40,6 +41,7 @@ def create_app(
         holds.blueprint(store, tokens, orgs),
         orders.blueprint(store, tokens, settings, metrics),
         audit.blueprint(store, tokens),
+        deployments.blueprint(store, tokens, orgs, settings.timing, telling_of(settings)),
     ):
         app.register_blueprint(blueprint, url_prefix=API)
     app.register_blueprint(health.blueprint(store, metrics, worker_health))

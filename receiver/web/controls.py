@@ -13,10 +13,11 @@ from receiver.config import Role
 from receiver.store import controls
 from receiver.store.controls import EVERY_ORG, Pause, Window
 from receiver.store.database import Store, Transaction, clock
-from receiver.web.auth import Tokens, caller
+from receiver.web.auth import Caller, Tokens, caller
 from receiver.web.fields import Moment, Name, NoParameters, Strict, Words, body, query, rfc3339, rfc3339_or_none
-from receiver.web.problems import Fault, bad_request, not_found
+from receiver.web.problems import Fault, Problem, bad_request, not_found
 
+MAX_CI_WINDOW_S = 7200.0  # a deployment takes no longer; whoever needs more asks a person
 _MAX_FLOWS = 1000  # of one window; a window for more is one for the organization
 
 
@@ -59,11 +60,15 @@ class WindowQuery(Strict):
 
 
 def blueprint(store: Store, tokens: Tokens, orgs: Collection[str]) -> Blueprint:
-    """The calls that stop the bridge: the role `operator` to change, `viewer` to look."""
+    """The calls that stop the bridge: the role `operator` to change, `viewer` to look.
+
+    `ci` may look at windows, open one for flows that it names, for two hours at most, and close what it has opened.
+    """
     calls = Blueprint("controls", __name__)
     reading, writing = tokens.requires(Role.VIEWER, Role.OPERATOR), tokens.requires(Role.OPERATOR)
     _add_pause(calls, store, frozenset(orgs), reading, writing)
-    _add_maintenance(calls, store, frozenset(orgs), reading, writing)
+    with_ci = tokens.requires(Role.VIEWER, Role.OPERATOR, Role.CI), tokens.requires(Role.OPERATOR, Role.CI)
+    _add_maintenance(calls, store, frozenset(orgs), *with_ci)
     return calls
 
 
@@ -121,26 +126,39 @@ def _add_maintenance(calls: Blueprint, store: Store, orgs: frozenset[str], readi
         query(NoParameters)
         order = body(WindowOrder)
         check_org(order.org, orgs, {"pointer": "#/org"})
-        made = store.transact(_open_window, order, by=caller().name)
+        made = store.transact(_open_window, order, by=caller())
         return _window(made, made.created_at), HTTPStatus.CREATED
 
     @calls.delete("/maintenance/<window_id>")
     @writing
     def close_window(window_id: str) -> ResponseReturnValue:
         query(NoParameters)
-        by = caller().name
-        closed = "\x00" not in window_id and store.transact(
-            lambda tx: controls.close_window(tx, window_id, by=by, now=clock(tx))
-        )
+        by = caller()
+        closed = "\x00" not in window_id and store.transact(_close_window, window_id, by=by)
         if not closed:
             raise not_found("there is no such window, or it is over already")
         return "", HTTPStatus.NO_CONTENT
 
 
-def _open_window(tx: Transaction, order: WindowOrder, *, by: str) -> Window:
+def _close_window(tx: Transaction, window_id: str, *, by: Caller) -> bool:
+    """False if there is none, or it is over. Raises Problem 403 for one that the caller may not close."""
+    now = clock(tx)
+    if Role.OPERATOR not in by.roles:
+        others = [
+            one for one in controls.list_windows(tx, now=now) if one.id == window_id and one.created_by != by.name
+        ]
+        if others:
+            detail = f"{others[0].created_by} has opened it; with the role ci only own windows can be closed"
+            raise Problem(HTTPStatus.FORBIDDEN, detail)
+    return controls.close_window(tx, window_id, by=by.name, now=now)
+
+
+def _open_window(tx: Transaction, order: WindowOrder, *, by: Caller) -> Window:
     now = clock(tx)
     starts_at = now if order.starts_at is None else order.starts_at
     _check_times(starts_at, order.ends_at, now)
+    if Role.OPERATOR not in by.roles:
+        _check_ci(order, starts_at)
     return controls.open_window(
         tx,
         org=order.org,
@@ -150,9 +168,19 @@ def _open_window(tx: Transaction, order: WindowOrder, *, by: str) -> Window:
         ends_at=order.ends_at,
         reason=order.reason,
         owner=order.owner,
-        created_by=by,
+        created_by=by.name,
         now=now,
     )
+
+
+def _check_ci(order: WindowOrder, starts_at: float) -> None:
+    """Raises Problem 400 for what a pipeline may not stop."""
+    if order.flow_ids is None:
+        raise bad_request([{"detail": "is missing; with the role ci it is required", "pointer": "#/flow_ids"}])
+    if order.ends_at - starts_at > MAX_CI_WINDOW_S:
+        latest = rfc3339(starts_at + MAX_CI_WINDOW_S)
+        detail = f"must not be after {latest}: with the role ci two hours are the most"
+        raise bad_request([{"detail": detail, "pointer": "#/ends_at"}])
 
 
 def check_org(org: str, known: Collection[str], where: Fault) -> None:

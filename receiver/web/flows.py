@@ -131,6 +131,7 @@ def _flow(one: Standing, newest: Rollback | None) -> dict[str, Any]:
         "owner": one.owner,
         "armed": one.armed,
         "stopped_by": list(one.stopped_by),
+        "known_bad": None if one.known_bad is None else one.known_bad.describe(),
         "last_rollback": None
         if newest is None
         else {"id": newest.id, "state": newest.state.value, "created_at": rfc3339(newest.created_at)},

@@ -96,6 +96,7 @@ LOOPS: Mapping[str, Loop] = MappingProxyType(
             n_flow_exit_reason="false",
             extra_group_keys="true",
             published_after="works",
+            configuration="given",
             many_flows=True,
         ),
         "all that can be otherwise": _loop(
@@ -105,9 +106,15 @@ LOOPS: Mapping[str, Loop] = MappingProxyType(
             n_flow_exit_reason="true",
             extra_group_keys="false",
             published_after="ignored",
+            configuration="labelled",
             many_flows=True,
         ),
-        "no list by date": _loop("platform", republish="works", published_after="refused", many_flows=True),
+        "no list by date, and no contents": _loop(
+            "platform", republish="works", published_after="refused", configuration="absent", many_flows=True
+        ),
+        "contents that we may not see": _loop(
+            "platform", republish="works", published_after="works", configuration="refused", many_flows=True
+        ),
         "an older version is refused": _loop(
             "platform",
             republish="refused",

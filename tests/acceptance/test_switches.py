@@ -17,7 +17,7 @@ POSITIONS = {
 }
 PREVENT_IT = {("republish", "refused"), ("republish", "nothing")}
 ONLY_GUIDE = {"guide_metrics", "guide_dates"}
-ONLY_PLATFORM = {"n_flow_exit_reason", "extra_group_keys", "published_after"}
+ONLY_PLATFORM = {"n_flow_exit_reason", "extra_group_keys", "published_after", "configuration"}
 
 STATUS = {"works": 200, "ignored": 200, "refused": 400}
 

@@ -204,6 +204,31 @@ def test_flows_are_those_that_there_are(simulator, cloud, dialect):
     assert cloud.flow(MAIN) == main
 
 
+def test_versions_that_are_the_same_thing_have_the_same_content_where_it_is_told(simulator, cloud, dialect):
+    flow_id = {flow["name"]: flow["id"] for flow in simulator.control("GET", "state")["flows"]}["Main IVR"]
+    told = {flow["id"]: flow for flow in simulator.control("GET", "state")["flows"]}[flow_id]
+    first, *_, last = told["versions"]
+    if dialect == "guide":
+        assert cloud.configuration(flow_id, last) is None
+        return
+    assert cloud.configuration(flow_id, last) == cloud.configuration(flow_id, last)
+    assert cloud.configuration(flow_id, last) != cloud.configuration(flow_id, first)
+    with pytest.raises(Gone):
+        cloud.configuration(flow_id, "99.0")
+
+
+@pytest.mark.parametrize(("position", "error"), [("refused", NotAllowed), ("absent", Gone)])
+def test_content_that_nobody_may_know_is_an_error_of_its_own(simulator, position, error):
+    simulator.control("PUT", "switches", {"configuration": position})
+    cloud = connect(simulator, "platform")
+    try:
+        with pytest.raises(error):
+            cloud.configuration(MAIN, "13.0")
+    finally:
+        cloud.close()
+        simulator.control("PUT", "switches", {"configuration": "given"})
+
+
 def test_flows_published_after_a_time_are_those_that_may_have_been(cloud, dialect):
     published = cloud.flow(MAIN).live_published_at or 0.0
     assert MAIN in {flow.id for flow in cloud.flows(published_after=published - 60)}

@@ -9,16 +9,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from genesys.flows import Flow
 from receiver.payload import Alert
 from receiver.policy import Verdict
-from receiver.store import alerts, audit, controls, flows, leases, outbox, quarantines, retention, rollbacks
+from receiver.store import alerts, audit, controls, leases, outbox, quarantines, retention, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Store, Transaction
 from receiver.store.retention import BOUNDED_BY, Horizon
 from receiver.store.rollbacks import Answer, State
 from receiver.store.schema import metadata
-from tests.receiver_world import put_alert, put_decision, put_rollback
+from tests.receiver_world import list_live, put_alert, put_decision, put_rollback
 
 DAY_S = 86_400.0
 NOW = 1_795_349_000.0
@@ -47,25 +46,7 @@ def sizes(tx: Transaction) -> dict[str, int]:
 
 def live(tx: Transaction, *versions: str, org: str = "retail", now: float = NOW) -> None:
     """Genesys Cloud lists flow-0, flow-1, … with these versions."""
-    flows.claim(tx, org, now=now, next_at=now + 600)
-    listed = [
-        Flow(
-            id=f"flow-{number}",
-            name="Main IVR",
-            type="inboundcall",
-            division_id="d",
-            division_name="Home",
-            active=True,
-            deleted=False,
-            live_version=version,
-            live_published_at=now,
-            published_by="pipeline",
-            locked_by=None,
-            operation=None,
-        )
-        for number, version in enumerate(versions)
-    ]
-    flows.replace(tx, org, listed, now=now)
+    list_live(tx, *versions, org=org, now=now)
 
 
 def close(tx: Transaction, alert: StoredAlert, *, now: float) -> None:

@@ -91,6 +91,7 @@ class FlowInGenesys:
     operation: Operation | None = None
     silent_from: float = float("inf")  # nobody calls any more
     calls_end: bool = True
+    content: dict[str, str] = field(default_factory=dict)  # of versions that are the same thing as another
     fails_from: float | None = None  # a back end is down since then: half of the calls fail, whatever the version
 
     @property
@@ -125,6 +126,8 @@ class GenesysInMemory:
         self.reactions: list[Reaction] = []
         self.down: GenesysError | None = None
         self.listing_fails: GenesysError | None = None
+        self.content_fails: GenesysError | None = None
+        self.contents_read: list[str] = []
         self.reading_takes_s = 0.0  # before the answer is made up
         self.answering_takes_s = 0.0  # after it, for a flow
         self.before_publish: Callable[[], None] = lambda: None
@@ -188,6 +191,13 @@ class GenesysInMemory:
         ends: list[float | None] = [*(since for since, _ in timeline[1:]), None]
         stretches = {version: (since, until) for (since, version), until in zip(timeline, ends, strict=True)}
         return [FlowVersion(version, False, *stretch, "pipeline") for version, stretch in stretches.items()]
+
+    def configuration(self, flow_id: str, version: str) -> str | None:
+        self._read()
+        self.contents_read.append(version)
+        if self.content_fails is not None:
+            raise self.content_fails
+        return self._known[flow_id].content.get(version, f"content of {version}")
 
     def publish(self, flow_id: str, version: str) -> Operation:
         self.before_publish()

@@ -269,15 +269,19 @@ CALLS: dict[tuple[str, str], set[str]] = {
     ("GET", "/pause"): {"viewer", "operator"},
     ("PUT", "/pause"): {"operator"},
     ("DELETE", "/pause"): {"operator"},
-    ("GET", "/maintenance"): {"viewer", "operator"},
-    ("POST", "/maintenance"): {"operator"},
-    ("DELETE", "/maintenance/w1"): {"operator"},
+    ("GET", "/maintenance"): {"viewer", "operator", "ci"},
+    ("POST", "/maintenance"): {"operator", "ci"},
+    ("DELETE", "/maintenance/w1"): {"operator", "ci"},
     ("GET", "/holds"): {"viewer", "operator"},
     ("PUT", "/holds"): {"operator"},
     ("DELETE", "/holds"): {"operator"},
     ("GET", "/quarantines"): {"viewer", "operator"},
     ("DELETE", "/quarantines/q1"): {"operator"},
     ("GET", "/audit"): {"viewer", "operator"},
+    ("GET", "/deployments"): {"viewer", "operator", "ci"},
+    ("POST", "/deployments"): {"operator", "ci"},
+    ("POST", "/deployments/d1/good"): {"operator", "ci"},
+    ("POST", "/gate"): {"viewer", "operator", "ci"},
 }
 
 
@@ -289,6 +293,7 @@ def test_the_table_of_roles_names_every_call_of_the_api(receiver: Receiver) -> N
             .replace("<rollback_id>", "r1")
             .replace("<window_id>", "w1")
             .replace("<quarantine_id>", "q1")
+            .replace("<deployment_id>", "d1")
             .replace("<org>/<flow_id>", "retail/f1"),
         )
         for rule in receiver.app.url_map.iter_rules()

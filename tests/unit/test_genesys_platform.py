@@ -389,6 +389,30 @@ def test_versions_are_read_over_all_pages():
     assert wire.requests[0].url.path == f"/api/v2/flows/{FLOW_ID}/versions"
 
 
+def test_the_content_of_a_version_is_told_apart_by_all_that_is_in_it_and_not_by_its_order():
+    told = [
+        {"a": {"b": [1, 2], "c": "x"}, "d": 1},
+        {"d": 1, "a": {"c": "x", "b": [1, 2]}},
+        {"a": {"b": [2, 1]}, "d": 1},
+    ]
+    wire = Wire([ok(one) for one in told])
+    first, same, other = (wire.platform(deadline_s=1).configuration(FLOW_ID, "14.0") for _ in told)
+    assert first == same != other
+    assert first is not None
+    assert len(first) == 64
+    (path,) = {request.url.path for request in wire.requests}
+    assert path == f"/api/v2/flows/{FLOW_ID}/versions/14.0/configuration"
+
+
+def test_an_empty_content_tells_nothing():
+    assert Wire([NOTHING]).platform(deadline_s=1).configuration(FLOW_ID, "14.0") is None
+
+
+def test_a_content_that_is_no_object_is_no_answer():
+    with pytest.raises(Unavailable, match="not an object"):
+        Wire([ok([1]), ok([1])]).platform(deadline_s=0.1).configuration(FLOW_ID, "14.0")
+
+
 def test_a_publish_is_one_post_without_a_body():
     wire = Wire([ok(OPERATION)])
     operation = wire.platform().publish(FLOW_ID, "13.0")

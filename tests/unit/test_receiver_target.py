@@ -23,8 +23,10 @@ def choose(
     history: dict[str, Service] | None = None,
     ledger: dict[str, Record] | None = None,
     rolled_back: frozenset[str] = frozenset(),
+    against: dict[str, str] | None = None,
+    good: frozenset[str] = frozenset(),
 ) -> tuple[str | None, tuple[Candidate, ...], str]:
-    choice = choice_of(*versions, history=history, ledger=ledger, rolled_back=rolled_back)
+    choice = choice_of(*versions, history=history, ledger=ledger, rolled_back=rolled_back, against=against, good=good)
     return choice.version, choice.considered, choice.describe()
 
 
@@ -33,6 +35,8 @@ def choice_of(
     history: dict[str, Service] | None = None,
     ledger: dict[str, Record] | None = None,
     rolled_back: frozenset[str] = frozenset(),
+    against: dict[str, str] | None = None,
+    good: frozenset[str] = frozenset(),
 ) -> TargetChoice:
     return choose_target(
         versions,
@@ -42,6 +46,8 @@ def choice_of(
         rolled_back=rolled_back,
         threshold_ratio=0.05,
         min_live_s=DAY_S,
+        against=against,
+        good=good,
     )
 
 
@@ -297,6 +303,70 @@ def test_a_version_that_was_seen_for_a_moment_has_no_service() -> None:
     assert choice.considered == (Candidate("13.0", "live for 0 s only, 1 s are asked for"),)
 
 
+# The same thing under another label, and what people call good
+
+
+def test_what_is_known_against_a_version_makes_it_no_target_and_is_its_reason() -> None:
+    against = {"13.0": "the same content as the accused version", "12.0": ""}
+    chosen, considered, described = choose(V12, V13, V14, against=against, good=frozenset({"13.0"}))
+    assert chosen == "12.0"
+    assert considered[0] == Candidate("13.0", against["13.0"])
+    assert described == "12.0 (not 13.0: the same content as the accused version)"
+
+
+def test_a_target_whose_content_nobody_could_compare_says_so() -> None:
+    considered = (Candidate("14.1", "a debug version"), Candidate("13.0", ""))
+    assert TargetChoice("13.0", considered, compared=False).describe() == (
+        "13.0, content not compared (not 14.1: a debug version)"
+    )
+    assert TargetChoice(None, (), compared=False).describe() == "none: the flow has no earlier version"
+
+
+def test_a_good_version_needs_neither_time_nor_conversations() -> None:
+    short = replace(V13, published_at=20 * DAY_S - 60)
+    assert choose(V12, short, V14, history={"12.0": GOOD}, good=frozenset({"13.0"}))[0] == "13.0"
+    assert choose(V12, short, V14, history={"12.0": GOOD})[0] == "12.0"
+
+
+@pytest.mark.parametrize(
+    ("version", "history", "ledger", "reason"),
+    [
+        pytest.param(replace(V13, debug=True), {}, {}, "a debug version", id="debug"),
+        pytest.param(
+            replace(V13, published_at=None),
+            {},
+            {},
+            "never live, or Genesys Cloud gives no dates for it",
+            id="unpublished",
+        ),
+        pytest.param(
+            V13,
+            {"13.0": Service(Tally(3, 10, 10), 60.0)},
+            {},
+            "3 errors of 10 in the history, above 5.0%",
+            id="it failed lately",
+        ),
+        pytest.param(
+            V13,
+            {"13.0": GOOD},
+            {"13.0": Record((), Service(Tally(51, 1000, 1000), DAY_S))},
+            "51 errors of 1000 in the ledger, above 5.0%",
+            id="it failed long ago",
+        ),
+    ],
+)
+def test_a_good_version_is_no_target_if_it_is_none_at_all_or_failed(
+    version: FlowVersion, history: dict[str, Service], ledger: dict[str, Record], reason: str
+) -> None:
+    chosen, considered, _ = choose(version, V14, history=history, ledger=ledger, good=frozenset({"13.0"}))
+    assert (chosen, considered) == (None, (Candidate("13.0", reason),))
+
+
+def test_a_good_version_at_the_threshold_is_a_target() -> None:
+    few = {"13.0": Service(Tally(2, 10, 10), 60.0)}
+    assert choose(V13, V14, history=few, good=frozenset({"13.0"}))[0] == "13.0"
+
+
 # What people may approve
 
 
@@ -355,3 +425,8 @@ def test_an_undo_has_no_other_version_to_choose(versions: list[FlowVersion], rea
 
     assert (choice.version, choice.unearned) == (None, None)
     assert choice.describe() == f"none: 14.0: {reason}"
+
+
+def test_what_is_the_same_as_the_accused_version_is_not_even_asked_for() -> None:
+    choice = choice_of(V12, V13, V14, history={}, against={"13.0": "the same content as the accused version"})
+    assert (choice.version, choice.unearned) == (None, "12.0")

@@ -435,3 +435,38 @@ def test_control_requests_are_not_in_the_log() -> None:
     cloud = Cloud()
     cloud.http.get("/sim/state")
     assert [request["path"] for request in cloud.log()] == ["/oauth/token"]
+
+
+# What versions contain
+
+
+def content(cloud: Cloud, version: str) -> Any:
+    return cloud.get(f"/api/v2/flows/{MAIN}/versions/{version}/configuration").get_json()
+
+
+def publish_by_others(cloud: Cloud, version: str, **more: Any) -> None:
+    event = {"event": "publish", "flow": MAIN, "version": version, "error_ratio": 0.5, **more}
+    assert cloud.http.post("/sim/events", json=event).status_code == 200
+
+
+def test_a_version_has_its_own_content_unless_it_is_given_that_of_another() -> None:
+    cloud = Cloud()
+    publish_by_others(cloud, "14.0")
+    publish_by_others(cloud, "15.0", content="14.0")
+    assert content(cloud, "14.0") != content(cloud, "13.0")
+    assert content(cloud, "15.0") == content(cloud, "14.0")
+
+
+def test_a_content_that_carries_its_label_is_like_no_other() -> None:
+    cloud = Cloud()
+    publish_by_others(cloud, "14.0", content="13.0")
+    cloud.http.put("/sim/switches", json={"configuration": "labelled"})
+    assert content(cloud, "14.0") != content(cloud, "13.0")
+
+
+@pytest.mark.parametrize(("position", "status"), [("refused", 403), ("absent", 404)])
+def test_the_content_may_be_kept_from_us(position: str, status: int) -> None:
+    cloud = Cloud()
+    cloud.http.put("/sim/switches", json={"configuration": position})
+    assert cloud.get(f"/api/v2/flows/{MAIN}/versions/13.0/configuration").status_code == status
+    assert cloud.get(f"/api/v2/flows/{MAIN}/versions/13.0").status_code == 200

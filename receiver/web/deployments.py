@@ -1,0 +1,193 @@
+"""What pipelines tell and ask: `/deployments` and `/gate`."""
+
+from collections.abc import Collection
+from http import HTTPStatus
+from typing import Annotated, Any, Self
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from receiver.config import Role, Timing
+from receiver.gate import Refusal, refusals
+from receiver.known_bad import tell
+from receiver.notify.events import Telling
+from receiver.payload import storable
+from receiver.store import deployments, flows
+from receiver.store.database import Store, Transaction, clock
+from receiver.store.deployments import Consent, Deployment, Member, Registration
+from receiver.web.auth import Tokens, caller
+from receiver.web.controls import Guard, check_org
+from receiver.web.fields import Limit, Name, NoParameters, Strict, body, query, rfc3339, rfc3339_or_none
+from receiver.web.problems import Problem, not_found
+
+_MAX_FLOWS = 1000  # of one deployment; one for more is registered in parts
+_DEFAULT_LIMIT = 100
+
+FlowId = Annotated[Name, StringConstraints(min_length=1)]
+SourceDigest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$", max_length=64)]
+"""SHA-256 of what the pipeline deploys."""
+
+Url = Annotated[str, StringConstraints(max_length=2000), AfterValidator(storable)]
+
+
+class AskedFlow(Strict):
+    flow_id: FlowId
+    source_digest: SourceDigest
+
+
+class DeployedFlow(AskedFlow):
+    """Without `version` it is what is live once the deployment is registered."""
+
+    version: FlowId | None = None
+
+
+def _each_flow_once(flow_ids: list[str]) -> None:
+    twice = sorted({flow_id for flow_id in flow_ids if flow_ids.count(flow_id) > 1})
+    if twice:
+        raise ValueError(f"flows: {', '.join(twice)} is given twice; give each flow once")
+
+
+class DeploymentOrder(Strict):
+    org: Name
+    flows: Annotated[list[DeployedFlow], Field(min_length=1, max_length=_MAX_FLOWS)]
+    commit: FlowId
+    actor: Name = ""
+    url: Url = ""
+    rollback: Consent = Consent.AUTO
+
+    @model_validator(mode="after")
+    def _flows_are_told_apart(self) -> Self:
+        _each_flow_once([flow.flow_id for flow in self.flows])
+        return self
+
+
+class DeploymentQuery(Strict):
+    org: Name | None = None
+    flow_id: Name | None = None
+    limit: Limit = _DEFAULT_LIMIT
+
+
+class GateQuestion(Strict):
+    org: Name
+    flows: Annotated[list[AskedFlow], Field(min_length=1, max_length=_MAX_FLOWS)]
+
+    @model_validator(mode="after")
+    def _flows_are_told_apart(self) -> Self:
+        _each_flow_once([flow.flow_id for flow in self.flows])
+        return self
+
+
+def blueprint(store: Store, tokens: Tokens, orgs: Collection[str], timing: Timing, telling: Telling) -> Blueprint:
+    """The role `ci` or `operator` to register, and `viewer` to look and to ask."""
+    calls = Blueprint("deployments", __name__)
+    reading = tokens.requires(Role.VIEWER, Role.OPERATOR, Role.CI)
+    writing = tokens.requires(Role.OPERATOR, Role.CI)
+    _add_deployments(calls, store, reading, writing)
+    _add_registration(calls, store, frozenset(orgs), writing, timing, telling)
+    _add_gate(calls, store, frozenset(orgs), reading)
+    return calls
+
+
+def _add_deployments(calls: Blueprint, store: Store, reading: Guard, writing: Guard) -> None:
+    @calls.get("/deployments")
+    @reading
+    def list_deployments() -> ResponseReturnValue:
+        asked = query(DeploymentQuery)
+        with store.begin() as tx:
+            found = deployments.newest(tx, org=asked.org, flow_id=asked.flow_id, limit=asked.limit)
+        return {"deployments": [_deployment(one) for one in found]}
+
+    @calls.post("/deployments/<deployment_id>/good")
+    @writing
+    def mark_good(deployment_id: str) -> ResponseReturnValue:
+        query(NoParameters)
+        by = caller().name
+        # PostgreSQL would take a NUL for a fault of the statement.
+        marked = (
+            None
+            if "\x00" in deployment_id
+            else store.transact(lambda tx: deployments.mark_good(tx, deployment_id, by=by, now=clock(tx)))
+        )
+        if marked is None:
+            raise not_found("there is no such deployment")
+        return _deployment(marked)
+
+
+def _add_registration(
+    calls: Blueprint, store: Store, orgs: frozenset[str], writing: Guard, timing: Timing, telling: Telling
+) -> None:
+    @calls.post("/deployments")
+    @writing
+    def register() -> ResponseReturnValue:
+        query(NoParameters)
+        order = body(DeploymentOrder)
+        check_org(order.org, orgs, {"pointer": "#/org"})
+        made, is_new = store.transact(_register, order, timing, telling, by=caller().name)
+        return _deployment(made), HTTPStatus.CREATED if is_new else HTTPStatus.OK
+
+
+def _register(
+    tx: Transaction, order: DeploymentOrder, timing: Timing, telling: Telling, *, by: str
+) -> tuple[Deployment, bool]:
+    now = clock(tx)
+    told = Registration(
+        org=order.org,
+        flows=tuple(Member(flow.flow_id, flow.source_digest, flow.version) for flow in order.flows),
+        commit=order.commit,
+        actor=order.actor,
+        url=order.url,
+        rollback=order.rollback,
+    )
+    made, is_new = deployments.register(
+        tx, told, by=by, now=now, repeat_s=timing.deployment_s, resolve_s=timing.resolve_s
+    )
+    for member in made.flows:
+        if member.version is not None:
+            tell(tx, telling, made.org, member.flow_id, member.version, now=now)
+    if any(member.version is None for member in made.flows):
+        flows.list_by(tx, made.org, at=now)  # whatever was published before that is live now
+    return made, is_new
+
+
+def _add_gate(calls: Blueprint, store: Store, orgs: frozenset[str], reading: Guard) -> None:
+    @calls.post("/gate")
+    @reading
+    def gate() -> ResponseReturnValue:
+        query(NoParameters)
+        asked = body(GateQuestion)
+        check_org(asked.org, orgs, {"pointer": "#/org"})
+        with store.begin() as tx:
+            found = refusals(tx, asked.org, [(flow.flow_id, flow.source_digest) for flow in asked.flows])
+        if found:
+            said = "; ".join(f"{one.flow_id}: {one.detail}" for one in found)
+            raise Problem(HTTPStatus.CONFLICT, f"not now: {said}", errors=[_fault(one) for one in found])
+        return {"allowed": True}
+
+
+def _fault(one: Refusal) -> dict[str, str]:
+    return {
+        "detail": one.detail,
+        "pointer": f"#/flows/{one.number}",
+        "flow_id": one.flow_id,
+        "reason": one.reason.value,
+    }
+
+
+def _deployment(one: Deployment) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "org": one.org,
+        "commit": one.commit,
+        "actor": one.actor,
+        "url": one.url,
+        "rollback": one.rollback.value,
+        "registered_at": rfc3339(one.registered_at),
+        "registered_by": one.registered_by,
+        "good_at": rfc3339_or_none(one.good_at),
+        "good_by": one.good_by,
+        "flows": [
+            {"flow_id": flow.flow_id, "source_digest": flow.source_digest, "version": flow.version}
+            for flow in one.flows
+        ],
+    }
