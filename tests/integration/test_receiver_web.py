@@ -468,6 +468,7 @@ def test_rollbacks_are_listed_and_one_is_told_with_its_steps_and_permits(recorde
         "try": 1,
         "shadow": False,
         "kind": "rollback",
+        "attempt_id": "rollback-1",
         "undoes": None,
         "state": "publishing",
         "reason": "",
@@ -481,7 +482,18 @@ def test_rollbacks_are_listed_and_one_is_told_with_its_steps_and_permits(recorde
         "ended_at": None,
         "facts": {"flow_name": "Main IVR"},
     }
+    member = {
+        "rollback_id": "rollback-1",
+        "flow_id": "flow-1",
+        "flow_name": "Main IVR",
+        "accused_version_id": "14.0",
+        "target_version_id": "13.0",
+        "state": "publishing",
+        "reason": "",
+    }
     assert recorded.get("/rollbacks/rollback-1") == listed | {
+        "attempt_state": "running",
+        "members": [member],
         "steps": [{"at": shown(NOW), "state": "publishing", "event": "permit", "detail": {"number": 1}}],
         "permits": [
             {
@@ -719,6 +731,9 @@ def test_without_the_database_every_call_is_503_or_refused_before(
     order = {"PUT": {"org": "retail", "reason": "x"}, "POST": window()}.get(method)
     if path.startswith("/rollbacks/"):
         order = {"reason": "x"} if method == "POST" else None
+    if path in ("/deployments", "/gate") and method == "POST":
+        named = {"org": "retail", "flows": [{"flow_id": "flow-1", "source_digest": "0" * 64}]}
+        order = named if path == "/gate" else named | {"commit": "a1b2c3"}
     asked = {"org": "retail"} if (method, path) == ("DELETE", "/holds") else None
     answer = without_database.call(method, f"/api/v1{path}", role="operator", json=order, query_string=asked)
     assert "no-such-folder" not in problem(answer, 503)["detail"]
