@@ -184,6 +184,16 @@ def test_an_attempt_counts_once_against_the_budget_of_the_organization(tmp_path:
         assert len(publishes(here)) == 3
 
 
+def test_the_next_change_set_is_the_second_one_of_the_budget_not_the_fourth(tmp_path: Path) -> None:
+    with scene(tmp_path, budget_per_org=2) as here:
+        populate(here, *(flow(one) for one in FLOWS), flow("flow-4", by="ann"))
+        accuse(here, *FLOWS)
+        here.run_to_the_end()
+        accuse(here, "flow-4")
+        here.run(here.settings.timing.lockout_s, step_s=10)
+        assert ("flow-4", GOOD) in publishes(here)
+
+
 def test_one_lease_is_held_until_the_last_of_them_is_confirmed(here: Scene) -> None:
     here.genesys.reactions = [Reaction(effect_after_s=20.0)] * 3
     accuse(here, *FLOWS)
