@@ -305,15 +305,17 @@ def _awaiting_approval(now: Situation, _: Limits) -> Guard:
     because = _why_approval(now)
     if not because and now.target is None:
         return _unknown(Verdict.AWAITING_APPROVAL, limit, now.target_problem)
-    said = "not needed"
-    if because:
-        said = "; ".join((f"denied by {now.denied_by}", *because) if now.denied_by else because)
-    return Guard(Verdict.AWAITING_APPROVAL, bool(because), said, limit)
+    return Guard(Verdict.AWAITING_APPROVAL, bool(because), "; ".join(because) or "not needed", limit)
 
 
 def _why_approval(now: Situation) -> tuple[str, ...]:
-    """Why a person has to agree before anything is published; empty where nobody has to."""
-    because = [f"mode approve{now.mode_note}"] if now.mode is Mode.APPROVE else []
+    """Why a person has to agree before anything is published; empty where nobody has to.
+
+    Whoever has denied it has done so for whatever reason it was asked for, and may ask for since.
+    """
+    because = [] if now.denied_by is None else [f"denied by {now.denied_by}"]
+    if now.mode is Mode.APPROVE:
+        because.append(f"mode approve{now.mode_note}")
     if now.target is not None and now.target.version is None and now.proposed is not None:
         because.append(f"no version earned it, {now.proposed} may be approved")
     if now.approval_asked_by is not None:

@@ -305,6 +305,24 @@ def test_a_denial_holds_for_every_alert_that_was_there(here: Scene) -> None:
     assert len(here.rollbacks()) == 1
 
 
+def test_a_denial_holds_when_the_target_has_earned_it_since(tmp_path: Path) -> None:
+    with scene(tmp_path) as here:
+        flow = FlowInGenesys(timeline=list(SHORT_LIVED))
+        populate(here, flow)
+        asked(here)
+        deny(here)
+        flow.timeline[0] = (BAD_PUBLISH_AT - 10 * DAY_S, "13.0")  # its day is found out after all
+        here.receiver = here.another_receiver("receiver-2")
+        here.run(120, step_s=20)
+        assert here.published() == []
+
+        here.deliver(alert_of(firing=False))
+        here.run(4)
+        fires_anew(here)
+        here.run(4)
+        assert here.published() == ["13.0"]
+
+
 def test_a_denial_ends_with_the_alert(here: Scene) -> None:
     asked(here)
     deny(here)

@@ -134,5 +134,6 @@ BROKEN: list[tuple[str, Verdict, dict[str, Any]]] = [
     ("mode approve", Verdict.AWAITING_APPROVAL, {"mode": Mode.APPROVE}),
     ("a version has not earned it", Verdict.AWAITING_APPROVAL, {"target": UNEARNED, "mode": Mode.AUTO}),
     ("the deployment asks", Verdict.AWAITING_APPROVAL, {"approval_asked_by": "deployment d1 of ann: rollback ask"}),
+    ("denied when it was still asked for", Verdict.AWAITING_APPROVAL, {"denied_by": "ann: not the flow"}),
     ("denied", Verdict.AWAITING_APPROVAL, {"mode": Mode.APPROVE, "denied_by": "ann: it is the back end"}),
 ]

@@ -251,7 +251,7 @@ situations = st.builds(
 
 def nobody_has_to_agree(now: Situation) -> bool:
     earned = now.target is not None and now.target.version is not None
-    return now.mode is Mode.AUTO and earned and now.approval_asked_by is None
+    return now.mode is Mode.AUTO and earned and now.approval_asked_by is None and now.denied_by is None
 
 
 def nothing_is_against(now: Situation) -> bool:

@@ -104,6 +104,7 @@ FOUND: dict[str, str] = {
     "mode approve": "mode approve",
     "a version has not earned it": "no version earned it, 13.0 may be approved",
     "the deployment asks": "deployment d1 of ann: rollback ask",
+    "denied when it was still asked for": "denied by ann: not the flow",
     "denied": "denied by ann: it is the back end; mode approve",
 }
 # A reading that failed leaves its own sentence; here each names its fact.
