@@ -76,10 +76,10 @@ flows:
 class Simulated:
     """The simulated Genesys Cloud with its bad version live for a while, and what really happened in it."""
 
-    def __init__(self, time: Time) -> None:
+    def __init__(self, time: Time, *, seed: int = 1) -> None:
         self._time = time
         time.now = BAD_PUBLISH_AT - 60
-        self._simulation = Simulation(SCENARIO, factor=1, seed=1, clock=lambda: time.now)
+        self._simulation = Simulation(SCENARIO, factor=1, seed=seed, clock=lambda: time.now)
         app = create_app(self._simulation, scenario_name="faults", sleep=time.pass_)
         self._server = listen("127.0.0.1", 0, app)
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -128,10 +128,14 @@ class Simulated:
                 if stint.start > BAD_PUBLISH_AT - 1
             ]
 
+    def requests(self) -> list[Request]:
+        """Every request that was sent, oldest first."""
+        with self._simulation.present():
+            return self._simulation.requests.newest()
+
     def publishes(self) -> list[Request]:
         """Every publish that was sent, whatever came of it."""
-        with self._simulation.present():
-            return [request for request in self._simulation.requests.newest() if request.publish]
+        return [request for request in self.requests() if request.publish]
 
     def effects(self) -> list[Request]:
         """Those that have made their version live."""
@@ -154,14 +158,14 @@ def _migrated_file() -> bytes:
 class SimulatedScene:
     """One database, the simulator, and receivers that come and go."""
 
-    def __init__(self, folder: Path, **changes: Any) -> None:
+    def __init__(self, folder: Path, *, seed: int = 1, **changes: Any) -> None:
         values: dict[str, Any] = {
             "flows": [{"match": "*", "mode": "auto", "owner": "team-voice"}],
             "webhooks": [{"name": "pager", "url": "http://127.0.0.1:9/"}],
         } | changes
         self.settings = settings_of(folder, **values)
         self.time = Time()
-        self.genesys = Simulated(self.time)
+        self.genesys = Simulated(self.time, seed=seed)
         self.alertmanager = AlertmanagerInMemory()
         if "database_url" not in changes:
             (folder / "rollback.db").write_bytes(_migrated_file())
