@@ -18,10 +18,8 @@ from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
-import yaml
 
-from genesys.organizations import Organization, Organizations
-from genesys.settings import load
+from genesys.organizations import Organization
 from receiver.catalogue import ATTEMPTS
 from receiver.ledger import Ledger
 from receiver.metrics import ReceiverMetrics
@@ -46,7 +44,7 @@ from tests.integration.receiver_world import (
     Time,
     alert_of,
 )
-from tests.receiver_world import TOKENS, opened, settings_of
+from tests.receiver_world import TOKENS, opened, organizations_of, settings_of
 
 HOUR_S = 3600.0
 REPEAT_S = 300.0  # Alertmanager's repeat_interval
@@ -91,7 +89,7 @@ class Month:
         self.step_s = step_s
         self.round_s = round_s
         self.deliveries = 0
-        self.organizations = _organizations(folder)
+        self.organizations = organizations_of(folder, list(FLOWS))
         self.workers: list[Worker] = []
         self.beside: list[Callable[[], object]] = []
         self.alertmanager = AlertmanagerInMemory()
@@ -261,14 +259,6 @@ def _as_told(alert: Alert) -> dict[str, Any]:
 
 def shown(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat()
-
-
-def _organizations(folder: Path) -> tuple[Organization, ...]:
-    credentials = {"client_id": "c", "client_secret_env": "SECRET"}
-    listed = [{"name": name, "region": "mypurecloud.ie", "credentials": credentials} for name in FLOWS]
-    file = folder / "organizations.yml"
-    file.write_text(yaml.safe_dump({"organizations": listed}))
-    return load(file, Organizations, environ={"SECRET": "s"}).organizations
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from receiver.config import Timing
 from receiver.store.rollbacks import ENDS, LEASED, Rollback, State
 from simulator.request_log import Request
 from tests.campaigns.conftest import Figures, Size
+from tests.campaigns.memory import in_memory
 from tests.integration.receiver_world import FLOW_ID, Receiver
 from tests.integration.simulated_world import PUBLISH, TARGET, SimulatedScene, simulated_scene
 
@@ -122,9 +123,8 @@ def what_came(here: SimulatedScene) -> Incident:
     return Incident(attempts, here.genesys.requests(), here.told(), here.leases(), here.genesys.live())
 
 
-def incident(folder: Path, seed: int) -> Incident:
-    folder.mkdir()
-    with simulated_scene(folder, seed=seed) as here:
+def incident(seed: int) -> Incident:
+    with in_memory() as folder, simulated_scene(folder, seed=seed) as here:
         here.deliver()
         here.genesys.fault(*AT_ITS_WORST)
         return live_through(here, here.receiver())
@@ -182,8 +182,8 @@ def line_of(incidents: Sequence[Incident]) -> str:
     )
 
 
-def test_every_attempt_ends_as_the_fault_table_says(size: Size, figures: Figures, tmp_path: Path) -> None:
-    incidents = [incident(tmp_path / str(number), SEED + number) for number in range(size.of(short=8, full=120))]
+def test_every_attempt_ends_as_the_fault_table_says(size: Size, figures: Figures) -> None:
+    incidents = [incident(SEED + number) for number in range(size.of(short=8, full=120))]
     figures(line_of(incidents))
 
     for one in incidents:

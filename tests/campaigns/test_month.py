@@ -1,17 +1,15 @@
 """Thirty days of alerts: what the receiver keeps, in memory and in its database, stops growing; the audit does not."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean
-from tempfile import TemporaryDirectory
 
 from receiver.chain import verify
 from receiver.store import audit
 from receiver.store.rollbacks import State
 from tests.campaigns.conftest import Figures, Size
 from tests.campaigns.days import ROLLBACKS_A_DAY, deeds
+from tests.campaigns.memory import in_memory
 from tests.campaigns.month import HOUR_S, Left, Month, month
 from tests.integration.receiver_world import BAD_PUBLISH_AT, DAY_S
 
@@ -20,7 +18,7 @@ MOST_DRIFT = 0.05
 
 @dataclass(frozen=True)
 class Length:
-    """`keep_days` is the retention: some days after it everything has its full size. The ends of both halves are compared."""
+    """`keep_days` is the retention: some days after it everything has its full size."""
 
     days: int
     keep_days: float
@@ -38,14 +36,6 @@ class Length:
 
 SHORT = Length(days=4, keep_days=0.5, step_s=300.0, round_s=300.0, compared_days=1)
 FULL = Length(days=30, keep_days=5.0, step_s=60.0, round_s=120.0, compared_days=5)
-
-
-@contextmanager
-def in_memory() -> Iterator[Path]:
-    """A folder whose files need no disk, where there is one: a month has a hundred thousand commits."""
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        yield Path(folder)
 
 
 def live_through(here: Month, days: int) -> Iterator[Left]:

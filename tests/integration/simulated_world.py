@@ -183,6 +183,11 @@ class SimulatedScene:
         self, name: str = "receiver-1", *, store: Store | None = None, transport: httpx.BaseTransport | None = None
     ) -> Receiver:
         """A new process: it remembers nothing, and has connections of its own."""
+        clouds = {"retail": self.cloud(transport)}
+        return Receiver(self.settings, store or self.store, self.time, clouds, self.alertmanager, name, ANALYTICS)
+
+    def cloud(self, transport: httpx.BaseTransport | None = None) -> Platform:
+        """Genesys Cloud as a new process sees it, over connections of its own."""
         clock = Clock(
             monotonic=lambda: self.time.now, now=lambda: self.time.now, sleep=self.time.pass_, random=lambda: 0.5
         )
@@ -196,10 +201,7 @@ class SimulatedScene:
             deadline_s=30.0,
             connection=connection,
         )
-        cloud = Platform(session, api_url=self.genesys.url)
-        return Receiver(
-            self.settings, store or self.store, self.time, {"retail": cloud}, self.alertmanager, name, ANALYTICS
-        )
+        return Platform(session, api_url=self.genesys.url)
 
     def deliver(self) -> None:
         with self.store.begin() as tx:
