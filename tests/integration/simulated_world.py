@@ -4,7 +4,7 @@ What was sent is counted in the simulator's request log, what became of it in th
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from genesys.organizations import Analytics
 from genesys.platform import Platform
 from receiver.store import alerts, leases, rollbacks, watchdog
 from receiver.store import outbox as outbox_store
-from receiver.store.database import Store
+from receiver.store.database import Store, Transaction
 from receiver.store.rollbacks import ENDS, Permit, Rollback, Step
 from receiver.store.schema import decisions, outbox
 from simulator.app import create_app
@@ -115,16 +115,16 @@ class Simulated:
         with self._simulation.present():
             self._simulation.change_switches(self._simulation.world.switches.model_copy(update=switches))
 
-    def live(self) -> str:
+    def live(self, flow_id: str = FLOW_ID) -> str:
         """What callers of the flow meet now."""
-        return self.history()[-1]
+        return self.history(flow_id)[-1]
 
-    def history(self) -> list[str]:
+    def history(self, flow_id: str = FLOW_ID) -> list[str]:
         """The versions of the flow in the order in which they became live, since the bad one."""
         with self._simulation.present():
             return [
                 stint.version
-                for stint in self._simulation.world.flow(FLOW_ID).stints
+                for stint in self._simulation.world.flow(flow_id).stints
                 if stint.start > BAD_PUBLISH_AT - 1
             ]
 
@@ -140,8 +140,9 @@ class Simulated:
     def effects(self) -> list[Request]:
         """Those that have made their version live."""
         with self._simulation.present():
-            began = {stint.start for stint in self._simulation.world.flow(FLOW_ID).stints}
-        return [request for request in self.publishes() if request.effect_at in began]
+            flows = self._simulation.world.flows.values()
+            began = {(flow.spec.id, stint.start) for flow in flows for stint in flow.stints}
+        return [request for request in self.publishes() if (request.flow_id, request.effect_at) in began]
 
 
 @cache
@@ -180,16 +181,37 @@ class SimulatedScene:
         self.genesys.close()
 
     def receiver(
-        self, name: str = "receiver-1", *, store: Store | None = None, transport: httpx.BaseTransport | None = None
+        self,
+        name: str = "receiver-1",
+        *,
+        store: Store | None = None,
+        transport: httpx.BaseTransport | None = None,
+        clock: Callable[[Transaction], float] | None = None,
+        monotonic: Callable[[], float] | None = None,
     ) -> Receiver:
-        """A new process: it remembers nothing, and has connections of its own."""
-        clouds = {"retail": self.cloud(transport)}
-        return Receiver(self.settings, store or self.store, self.time, clouds, self.alertmanager, name, ANALYTICS)
+        """A new process: it remembers nothing, with its own connections; `clock` and `monotonic` as `Receiver`."""
+        clouds = {"retail": self.cloud(transport, monotonic)}
+        return Receiver(
+            self.settings,
+            store or self.store,
+            self.time,
+            clouds,
+            self.alertmanager,
+            name,
+            ANALYTICS,
+            clock=clock,
+            monotonic=monotonic,
+        )
 
-    def cloud(self, transport: httpx.BaseTransport | None = None) -> Platform:
+    def cloud(
+        self, transport: httpx.BaseTransport | None = None, monotonic: Callable[[], float] | None = None
+    ) -> Platform:
         """Genesys Cloud as a new process sees it, over connections of its own."""
         clock = Clock(
-            monotonic=lambda: self.time.now, now=lambda: self.time.now, sleep=self.time.pass_, random=lambda: 0.5
+            monotonic=monotonic or (lambda: self.time.now),
+            now=lambda: self.time.now,
+            sleep=self.time.pass_,
+            random=lambda: 0.5,
         )
         connection = Connection(transport=transport, clock=clock)
         self._connections.append(connection)
