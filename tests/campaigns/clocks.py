@@ -14,6 +14,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from receiver.config import Timing
 from receiver.payload import Alert
 from receiver.store import alerts, leases, watchdog
 from receiver.store.database import clock
@@ -132,7 +133,7 @@ def story(folder: Path, fault: dict[str, Any] | None, jump: Jump | None, databas
         here.genesys.happen({"event": "publish", "flow": SECOND, "version": "8.0", "error_ratio": 0.5})
         began_at = here.time.now
         to_come = [(0.0, alert_of()), (SECOND_ALERT_AFTER_S, alert_of(SECOND, version="8.0"))]
-        while here.time.now < began_at + LASTS_S + abs(host.ahead_s):
+        while here.time.now < began_at + LASTS_S + _longer_s(host):
             _reach(here, host)
             show(here.time.now)
             while to_come and here.time.now >= began_at + to_come[0][0]:
@@ -142,6 +143,11 @@ def story(folder: Path, fault: dict[str, Any] | None, jump: Jump | None, databas
             at_work = any(one.state in LEASED for one in here.rollbacks())
             here.time.pass_(60.0 if not at_work else 2.0 if here.time.now < began_at + 30.0 else 15.0)
         return _what_came(here, host)
+
+
+def _longer_s(host: HostClock) -> float:
+    """A clock that was set back keeps the second rollback waiting, and shows no conversation of its target."""
+    return 0.0 if host.ahead_s >= 0 else -host.ahead_s + Timing().verify_deadline_s
 
 
 def _accuse(here: SimulatedScene, alert: Alert) -> None:

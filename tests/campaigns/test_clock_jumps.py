@@ -73,7 +73,8 @@ def test_the_clock_of_the_database_jumps(size: Size, figures: Figures) -> None:
     figures(
         f"the host's clock jumps by ±1 h (SQLite): {len(stories)} jumps, "
         f"{sum(len(told.publishes) for _, told in stories)} publishes, "
-        f"{sum(len(told.effects) for _, told in stories)} effects, {sum(second_effects(told) for _, told in stories)} second ones, "
+        f"{sum(len(told.effects) for _, told in stories)} effects, "
+        f"{sum(second_effects(told) for _, told in stories)} second ones, "
         f"{sum(len(unproved_sends(told.requests)) for _, told in stories)} sent without proof, {len(early)} inside a "
         "lockout without its jump"
     )
