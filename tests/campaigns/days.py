@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
+from genesys.errors import Unavailable
 from tests.campaigns.month import ACTING, FLOWS, HOUR_S, OBSERVED, Month, shown
-from tests.integration.receiver_world import TIMEOUT, Reaction, alert_of
+from tests.integration.receiver_world import Reaction, alert_of
 
 Deed = tuple[float, Callable[[], object]]
 
@@ -17,7 +18,7 @@ def deeds(month: Month, day: int) -> Iterator[Deed]:
     acting = [ACTING[(day + shift) % len(ACTING)] for shift in range(len(ACTING))]
     yield 1, lambda: _trust_again(month)
     yield from _bad_version(month, 2, "retail", acting[0])
-    yield 3, lambda: month.clouds["bank"].reactions.append(Reaction(raises=TIMEOUT))  # the answer is lost
+    yield 3, lambda: _lose_the_answer(month, "bank")
     yield from _bad_version(month, 3, "bank", FLOWS["bank"][day % 3])
     yield from _flapping(month, 6, acting[1])
     yield from _observed(month, 8, OBSERVED[day % len(OBSERVED)])
@@ -102,6 +103,11 @@ def _silence_on_the_way(month: Month, hour: float) -> Iterator[Deed]:
 
     yield hour, let_it_arrive(False)
     yield hour + 0.5, let_it_arrive(True)
+
+
+def _lose_the_answer(month: Month, org: str) -> None:
+    """Of the next publish. An exception of its own: one that is raised again and again keeps every frame it has seen."""
+    month.clouds[org].reactions.append(Reaction(raises=Unavailable("no usable answer")))
 
 
 def _trust_again(month: Month) -> None:
