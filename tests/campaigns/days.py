@@ -106,7 +106,7 @@ def _silence_on_the_way(month: Month, hour: float) -> Iterator[Deed]:
 
 
 def _lose_the_answer(month: Month, org: str) -> None:
-    """Of the next publish. An exception of its own: one that is raised again and again keeps every frame it has seen."""
+    """Of the next publish. By an exception of its own: one that is raised again and again keeps every frame it saw."""
     month.clouds[org].reactions.append(Reaction(raises=Unavailable("no usable answer")))
 
 
