@@ -83,8 +83,11 @@ class Alertmanagers:
         return problem
 
     def suppression(self, fingerprint: str, now: float) -> Suppression | None:
-        """What suppresses one alert; None when the newest answer is too old to be believed."""
-        if self._newest is None or now - self._newest.at > self._max_age_s:
+        """What suppresses one alert; None when the newest answer is too old to be believed.
+
+        One that is as far ahead is: the clock has been set back since, and nobody knows how old it is.
+        """
+        if self._newest is None or abs(now - self._newest.at) > self._max_age_s:
             return None
         return self._known.get(fingerprint, Suppression())
 

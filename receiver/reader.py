@@ -68,28 +68,31 @@ def unread(why: str) -> Reading:
 
 
 class _Memo(Generic[T]):
-    """Answers that are kept for a while, failures for a shorter one; bounded, whatever an attacker asks for."""
+    """Answers that are kept for a while, failures for a shorter one; bounded, whatever an attacker asks for.
+
+    Once the clock has been set back, nothing that was kept before counts: it would be kept for as long as that was.
+    """
 
     def __init__(self, retry_s: float, most: int = 1000) -> None:
         self._retry_s = retry_s
         self._most = most
-        self._kept: dict[object, tuple[Read[T], float]] = {}
+        self._kept: dict[object, tuple[Read[T], float, float]] = {}  # with the times of asking and of expiry
 
     def get(self, key: object, ask: Callable[[], Read[T]], *, now: float, keep_s: float) -> Read[T]:
         found = self._kept.get(key)
-        if found is not None and now < found[1]:
+        if found is not None and found[1] <= now < found[2]:
             return found[0]
-        self._kept = {kept: one for kept, one in self._kept.items() if now < one[1]}
+        self._kept = {kept: one for kept, one in self._kept.items() if one[1] <= now < one[2]}
         if len(self._kept) >= self._most:
             self._kept.clear()
         answer = ask()
-        self._kept[key] = (answer, now + (self._retry_s if answer.value is None else keep_s))
+        self._kept[key] = (answer, now, now + (self._retry_s if answer.value is None else keep_s))
         return answer
 
     def kept(self, key: object, *, now: float) -> Read[T] | None:
         """A kept answer, if there is one and it is no failure."""
         found = self._kept.get(key)
-        return found[0] if found is not None and now < found[1] and found[0].value is not None else None
+        return found[0] if found is not None and found[1] <= now < found[2] and found[0].value is not None else None
 
     def forget(self) -> None:
         self._kept.clear()

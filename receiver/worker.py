@@ -134,7 +134,7 @@ class Worker:
     def _compare_with_alertmanager(self, is_open: list[StoredAlert], now: float) -> Difference:
         """Ask Alertmanager in every round while an alert is open, else now and then."""
         tools = self._tools
-        due = self._asked_at is None or now - self._asked_at >= tools.timing.reconcile_s
+        due = self._asked_at is None or abs(now - self._asked_at) >= tools.timing.reconcile_s  # clocks are set back too
         if not tools.alertmanagers.configured or not (is_open or due):
             return Difference()
         self._asked_at = now

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import http_date
 
 from simulator import api, control, guide
 from simulator.access import count_request
@@ -58,14 +59,15 @@ def _enter(simulation: Simulation) -> Response | None:
             g.token = simulation.gatekeeper.admit(request.headers.get("Authorization"), now)
             count_request(g.token, now)
     if g.fault is not None:
-        _strike(g.fault, simulation.factor)
+        _strike(g.fault, simulation.factor, now)
     return None
 
 
-def _strike(fault: Fault, factor: float) -> None:
+def _strike(fault: Fault, factor: float, now: float) -> None:
     """Raise what a fault answers instead of doing anything."""
     if fault.kind == "throttle":
-        raise too_many_requests(max(1, math.ceil((fault.retry_after or 0.0) / factor)))
+        wait_s = max(1, math.ceil((fault.retry_after or 0.0) / factor))
+        raise too_many_requests(wait_s, retry_at=now + wait_s if fault.as_date else None)
     if fault.kind == "status":
         raise _simulated(fault)
 
@@ -93,6 +95,7 @@ def _leave(response: Response, simulation: Simulation, sleep: Callable[[float], 
     response.headers["ININ-Correlation-Id"] = g.correlation_id
     with simulation.present() as now:
         g.logged.status = response.status_code
+        response.headers["Date"] = http_date(now)  # the clock of the simulation, which may be another than the host's
         if g.token is not None:
             quota = g.token.quota
             response.headers["inin-ratelimit-count"] = str(quota.used)
@@ -105,8 +108,13 @@ def _refuse(error: ApiError) -> Response:
     response = jsonify(error.body(g.correlation_id))
     response.status_code = error.status
     if error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
+        response.headers["Retry-After"] = _retry_after(error.retry_after_s, error.retry_at)
     return response
+
+
+def _retry_after(seconds: int, date: float | None) -> str:
+    """A date has whole seconds, as `Date` has: rounded up, so that nobody comes too early."""
+    return str(seconds) if date is None else http_date(math.ceil(date))
 
 
 def _refuse_http(error: HTTPException) -> Response:

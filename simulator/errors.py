@@ -11,6 +11,7 @@ class ApiError(Exception):
     code: str
     message: str
     retry_after_s: int | None = None
+    retry_at: float | None = None  # the same as a date, where the answer is to name one
 
     def body(self, context_id: str) -> dict[str, object]:
         return {
@@ -31,6 +32,6 @@ def not_found(what: str) -> ApiError:
     return ApiError(404, "not.found", f"{what} was not found.")
 
 
-def too_many_requests(retry_after_s: int) -> ApiError:
+def too_many_requests(retry_after_s: int, *, retry_at: float | None = None) -> ApiError:
     message = f"Rate limit exceeded the maximum. Retry the request in [{retry_after_s}] seconds"
-    return ApiError(429, "too.many.requests.retry.after", message, retry_after_s)
+    return ApiError(429, "too.many.requests.retry.after", message, retry_after_s, retry_at)

@@ -37,7 +37,7 @@ class Fault(Words):
 
     status            answers `status` instead of doing anything
     status_after      does it, then answers `status`
-    throttle          answers 429 with `Retry-After` instead of doing anything
+    throttle          answers 429 with `Retry-After` instead of doing anything: in seconds, or with `as_date` as a date
     drop_before       closes the connection without an answer, and does nothing
     drop_after        does it, then closes the connection without an answer
     slow              does it, then waits `delay_s` before it answers
@@ -79,6 +79,7 @@ class Fault(Words):
     match: Match = Match()
     status: Annotated[int, Field(ge=400, le=599)] | None = None
     retry_after: Duration | None = None
+    as_date: bool = False
     delay_s: Duration | None = None
     lag_s: Duration | None = None
     age_s: Duration | None = None
@@ -101,6 +102,8 @@ class Fault(Words):
                 raise ValueError(f"{word} belongs to kind {' or '.join(kinds)}, not to {self.kind}")
             if not given and self.kind in kinds:
                 raise ValueError(f"kind {self.kind} needs {word}")
+        if self.as_date and self.kind != "throttle":
+            raise ValueError(f"as_date belongs to kind throttle, not to {self.kind}")
         if self.kind == "down" and self.match != Match():
             raise ValueError("kind down meets every request: leave match out, or use drop_before")
         return self

@@ -1,7 +1,7 @@
 """A receiver's settings and rows for tests of its HTTP side; real store, no doubles."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ import yaml
 from werkzeug.serving import make_server
 
 from genesys.flows import Flow
+from genesys.organizations import Organization, Organizations
 from genesys.settings import load
 from receiver.config import ReceiverSettings
 from receiver.payload import Alert
@@ -37,6 +38,15 @@ def settings_of(folder: Path, **changes: Any) -> ReceiverSettings:
     file.write_text(yaml.safe_dump(values))
     environ = {role.upper(): token for role, token in TOKENS.items()} | {"SINK_TOKEN": "token-of-the-sink"}
     return load(file, ReceiverSettings, environ=environ)
+
+
+def organizations_of(folder: Path, names: Sequence[str]) -> tuple[Organization, ...]:
+    """`organizations.yml` with these names, read as the program reads it."""
+    credentials = {"client_id": "c", "client_secret_env": "SECRET"}
+    listed = [{"name": name, "region": "mypurecloud.ie", "credentials": credentials} for name in names]
+    file = folder / "organizations.yml"
+    file.write_text(yaml.safe_dump({"organizations": listed}))
+    return load(file, Organizations, environ={"SECRET": "s"}).organizations
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from receiver.payload import Alert
 from receiver.reader import Reader
 from receiver.store import alerts, decisions, rollbacks, watchdog
 from receiver.store.alerts import StoredAlert
-from receiver.store.database import Store
+from receiver.store.database import Store, Transaction
 from receiver.store.decisions import StoredDecision
 from receiver.store.rollbacks import Permit, Rollback, Step
 from receiver.store.schema import outbox
@@ -345,8 +345,12 @@ class Receiver:
         alertmanager: AlertmanagerInMemory,
         name: str = "receiver-1",
         analytics: Analytics | None = None,
+        clock: Callable[[Transaction], float] | None = None,
+        monotonic: Callable[[], float] | None = None,
     ) -> None:
+        """Without `clock` and `monotonic` the database's clock and the process's own are the world's."""
         self.time = time
+        self._own_clock = monotonic or (lambda: time.now)
         self.store = store
         self.metrics = ReceiverMetrics(store, settings, list(genesys))
         self.workers = {}
@@ -372,13 +376,13 @@ class Receiver:
                 receiver=name,
                 call_timeout_s=CALL_TIMEOUT_S,
                 monotonic=self._monotonic,
-                clock=lambda _: time.now,
+                clock=clock or (lambda _: time.now),
             )
             first = org == next(iter(genesys))
             self.workers[org] = Worker(org, tools, responsible_for_strangers=list(genesys) if first else ())
 
     def _monotonic(self) -> float:
-        return self.time.now + (self.stalls.pop(0) if self.stalls else 0.0)
+        return self._own_clock() + (self.stalls.pop(0) if self.stalls else 0.0)
 
     def tick(self, org: str = "retail") -> None:
         self.workers[org].tick()

@@ -4,7 +4,7 @@ What was sent is counted in the simulator's request log, what became of it in th
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from genesys.organizations import Analytics
 from genesys.platform import Platform
 from receiver.store import alerts, leases, rollbacks, watchdog
 from receiver.store import outbox as outbox_store
-from receiver.store.database import Store
+from receiver.store.database import Store, Transaction
 from receiver.store.rollbacks import ENDS, Permit, Rollback, Step
 from receiver.store.schema import decisions, outbox
 from simulator.app import create_app
@@ -76,10 +76,10 @@ flows:
 class Simulated:
     """The simulated Genesys Cloud with its bad version live for a while, and what really happened in it."""
 
-    def __init__(self, time: Time) -> None:
+    def __init__(self, time: Time, *, seed: int = 1) -> None:
         self._time = time
         time.now = BAD_PUBLISH_AT - 60
-        self._simulation = Simulation(SCENARIO, factor=1, seed=1, clock=lambda: time.now)
+        self._simulation = Simulation(SCENARIO, factor=1, seed=seed, clock=lambda: time.now)
         app = create_app(self._simulation, scenario_name="faults", sleep=time.pass_)
         self._server = listen("127.0.0.1", 0, app)
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -115,29 +115,34 @@ class Simulated:
         with self._simulation.present():
             self._simulation.change_switches(self._simulation.world.switches.model_copy(update=switches))
 
-    def live(self) -> str:
+    def live(self, flow_id: str = FLOW_ID) -> str:
         """What callers of the flow meet now."""
-        return self.history()[-1]
+        return self.history(flow_id)[-1]
 
-    def history(self) -> list[str]:
+    def history(self, flow_id: str = FLOW_ID) -> list[str]:
         """The versions of the flow in the order in which they became live, since the bad one."""
         with self._simulation.present():
             return [
                 stint.version
-                for stint in self._simulation.world.flow(FLOW_ID).stints
+                for stint in self._simulation.world.flow(flow_id).stints
                 if stint.start > BAD_PUBLISH_AT - 1
             ]
 
+    def requests(self) -> list[Request]:
+        """Every request that was sent, oldest first."""
+        with self._simulation.present():
+            return self._simulation.requests.newest()
+
     def publishes(self) -> list[Request]:
         """Every publish that was sent, whatever came of it."""
-        with self._simulation.present():
-            return [request for request in self._simulation.requests.newest() if request.publish]
+        return [request for request in self.requests() if request.publish]
 
     def effects(self) -> list[Request]:
         """Those that have made their version live."""
         with self._simulation.present():
-            began = {stint.start for stint in self._simulation.world.flow(FLOW_ID).stints}
-        return [request for request in self.publishes() if request.effect_at in began]
+            flows = self._simulation.world.flows.values()
+            began = {(flow.spec.id, stint.start) for flow in flows for stint in flow.stints}
+        return [request for request in self.publishes() if (request.flow_id, request.effect_at) in began]
 
 
 @cache
@@ -154,14 +159,14 @@ def _migrated_file() -> bytes:
 class SimulatedScene:
     """One database, the simulator, and receivers that come and go."""
 
-    def __init__(self, folder: Path, **changes: Any) -> None:
+    def __init__(self, folder: Path, *, seed: int = 1, **changes: Any) -> None:
         values: dict[str, Any] = {
             "flows": [{"match": "*", "mode": "auto", "owner": "team-voice"}],
             "webhooks": [{"name": "pager", "url": "http://127.0.0.1:9/"}],
         } | changes
         self.settings = settings_of(folder, **values)
         self.time = Time()
-        self.genesys = Simulated(self.time)
+        self.genesys = Simulated(self.time, seed=seed)
         self.alertmanager = AlertmanagerInMemory()
         if "database_url" not in changes:
             (folder / "rollback.db").write_bytes(_migrated_file())
@@ -176,11 +181,37 @@ class SimulatedScene:
         self.genesys.close()
 
     def receiver(
-        self, name: str = "receiver-1", *, store: Store | None = None, transport: httpx.BaseTransport | None = None
+        self,
+        name: str = "receiver-1",
+        *,
+        store: Store | None = None,
+        transport: httpx.BaseTransport | None = None,
+        clock: Callable[[Transaction], float] | None = None,
+        monotonic: Callable[[], float] | None = None,
     ) -> Receiver:
-        """A new process: it remembers nothing, and has connections of its own."""
+        """A new process: it remembers nothing, with its own connections; `clock` and `monotonic` as `Receiver`."""
+        clouds = {"retail": self.cloud(transport, monotonic)}
+        return Receiver(
+            self.settings,
+            store or self.store,
+            self.time,
+            clouds,
+            self.alertmanager,
+            name,
+            ANALYTICS,
+            clock=clock,
+            monotonic=monotonic,
+        )
+
+    def cloud(
+        self, transport: httpx.BaseTransport | None = None, monotonic: Callable[[], float] | None = None
+    ) -> Platform:
+        """Genesys Cloud as a new process sees it, over connections of its own."""
         clock = Clock(
-            monotonic=lambda: self.time.now, now=lambda: self.time.now, sleep=self.time.pass_, random=lambda: 0.5
+            monotonic=monotonic or (lambda: self.time.now),
+            now=lambda: self.time.now,
+            sleep=self.time.pass_,
+            random=lambda: 0.5,
         )
         connection = Connection(transport=transport, clock=clock)
         self._connections.append(connection)
@@ -192,10 +223,7 @@ class SimulatedScene:
             deadline_s=30.0,
             connection=connection,
         )
-        cloud = Platform(session, api_url=self.genesys.url)
-        return Receiver(
-            self.settings, store or self.store, self.time, {"retail": cloud}, self.alertmanager, name, ANALYTICS
-        )
+        return Platform(session, api_url=self.genesys.url)
 
     def deliver(self) -> None:
         with self.store.begin() as tx:

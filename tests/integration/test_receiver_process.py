@@ -5,15 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
-from genesys.organizations import Organization, Organizations
-from genesys.settings import load
 from receiver.process import Process
 from receiver.store import flows
 from receiver.store.database import Store
 from tests.integration.receiver_world import GenesysInMemory, Time
-from tests.receiver_world import opened, settings_of
+from tests.receiver_world import opened, organizations_of, settings_of
 
 
 class Cloud(GenesysInMemory):
@@ -25,14 +22,6 @@ class Cloud(GenesysInMemory):
         self.closed = True
 
 
-def organizations(folder: Path) -> tuple[Organization, ...]:
-    credentials = {"client_id": "c", "client_secret_env": "SECRET"}
-    listed = [{"name": name, "region": "mypurecloud.ie", "credentials": credentials} for name in ("retail", "bank")]
-    file = folder / "organizations.yml"
-    file.write_text(yaml.safe_dump({"organizations": listed}))
-    return load(file, Organizations, environ={"SECRET": "s"}).organizations
-
-
 def test_it_lists_the_flows_becomes_ready_and_closes_everything_at_the_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -40,7 +29,7 @@ def test_it_lists_the_flows_becomes_ready_and_closes_everything_at_the_stop(
     monkeypatch.setattr("receiver.process.open_organization", lambda organization: clouds[organization.name])
     settings = settings_of(tmp_path, timing={"tick_s": 0.02})
     with opened(settings) as store:
-        process = Process(settings, organizations(tmp_path))
+        process = Process(settings, organizations_of(tmp_path, list(clouds)))
         assert len(process.problems()) == 2
         before = threading.active_count()
         process.start()

@@ -144,3 +144,13 @@ def test_while_nothing_is_open_alertmanager_is_asked_now_and_then(here: Scene) -
     here.alertmanager.list()
     here.run(60, step_s=2)
     assert len(here.alertmanager.asked) == 4
+
+
+def test_a_clock_that_is_set_back_does_not_keep_it_from_asking(here: Scene) -> None:
+    """Without an open alert Alertmanager is asked now and then: not only once the clock shows again what it showed."""
+    here.alertmanager.list()
+    here.run(30)
+    here.time.pass_(-3600)
+    asked = len(here.alertmanager.asked)
+    here.run(30)
+    assert len(here.alertmanager.asked) > asked

@@ -119,6 +119,14 @@ def test_while_no_peer_answers_the_newest_answer_counts_up_to_its_maximal_age() 
     assert manager.suppression("1", NOW + 60.1) is None
 
 
+def test_an_answer_from_before_the_clock_was_set_back_is_not_believed() -> None:
+    peers = Peers()
+    peers.answers = {f"{A}/api/v2/alerts": []}
+    manager = asked(peers, A)
+    assert manager.suppression("f1", NOW - 60) is not None
+    assert manager.suppression("f1", NOW - 61) is None
+
+
 def test_before_the_first_answer_nothing_is_known() -> None:
     assert asked(Peers(), A).suppression("1", NOW) is None
 

@@ -218,3 +218,15 @@ def test_after_a_publish_the_flow_and_its_versions_are_asked_for_each_time(desk:
         desk.reader.versions("f0")
 
     assert desk.asked() == ["flow f0", "versions of f0"] * 2
+
+
+def test_once_the_clock_has_been_set_back_everything_is_read_anew(desk: Desk) -> None:
+    desk.read()
+    first = desk.asked()
+    desk.now -= 3600.0
+    desk.read()
+    assert desk.asked() == first
+
+    desk.now += 10.0
+    desk.read()
+    assert desk.asked() == []

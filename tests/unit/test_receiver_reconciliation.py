@@ -135,3 +135,10 @@ def test_a_webhook_that_repeats_it_is_believed(reconciliation: Reconciliation) -
     repeated = replace(OPEN, refreshed_at=NOW + 400)
     assert reconciliation.compare(listing(NOW + 700), [], [repeated]) == NOTHING
     assert reconciliation.compare(listing(NOW + 1000), [], [repeated]) == Difference(over=(OPEN.id,))
+
+
+def test_a_clock_that_is_set_back_delays_by_no_more_than_a_restart(reconciliation: Reconciliation) -> None:
+    assert unknown(reconciliation, 0) == NOTHING
+    assert unknown(reconciliation, -3600) == NOTHING
+    assert unknown(reconciliation, -3600 + SETTLE_S - 1) == NOTHING
+    assert unknown(reconciliation, -3600 + SETTLE_S) == Difference(missed=(ALERT,))

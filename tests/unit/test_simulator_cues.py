@@ -204,6 +204,7 @@ def test_frozen_reads_show_what_was_when_the_fault_was_set_and_nothing_of_that_m
     [
         ({"kind": "hang"}, "kind hang needs delay_s"),
         ({"kind": "status_after"}, "kind status_after needs status"),
+        ({"kind": "slow", "delay_s": 3, "as_date": True}, "as_date belongs to kind throttle, not to slow"),
         (
             {"kind": "drop_after", "delay_s": 3},
             "delay_s belongs to kind slow or hang or publish_late, not to drop_after",

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterable
+from email.utils import parsedate_to_datetime
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -222,6 +223,16 @@ def test_a_throttle_fault_has_no_effect_and_ends_after_its_times() -> None:
         assert cloud.flow()["publishing"] is None
     assert cloud.get("/api/v2/flows").status_code == 200
     assert cloud.post(PUBLISH).status_code == 200
+
+
+def test_a_throttle_fault_can_name_a_date_by_the_clock_that_the_answer_tells() -> None:
+    cloud = Cloud()
+    cloud.now += 0.4
+    put_faults(cloud, {"kind": "throttle", "retry_after": 42, "as_date": True})
+    headers = cloud.get("/api/v2/flows").headers
+    sent_at, again_at = (parsedate_to_datetime(headers[name]).timestamp() for name in ("Date", "Retry-After"))
+    assert sent_at == int(cloud.now)
+    assert again_at - sent_at == 43  # never too early, whatever part of a second has passed
 
 
 def test_a_status_fault_ends_after_its_time() -> None:

@@ -14,6 +14,7 @@ from simulator.cli import main
 from simulator.server import drop, listen
 
 answered: list[str] = []
+DATE = "Mon, 23 Nov 2026 08:00:00 GMT"
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -22,7 +23,8 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     answered.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
     if environ["PATH_INFO"] == "/drop":
         drop(environ)
-    start_response("200 OK", [("Content-Length", str(len(body)))])
+    dated = [("Date", DATE)] if environ["PATH_INFO"] == "/dated" else []
+    start_response("200 OK", [("Content-Length", str(len(body))), *dated])
     return [body]
 
 
@@ -39,6 +41,17 @@ def served() -> Iterator[http.client.HTTPConnection]:
             connection.close()
             server.shutdown()
             thread.join()
+
+
+def test_the_date_is_the_applications_if_it_tells_one() -> None:
+    with served() as connection:
+        for path in ("/echo", "/dated"):
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            answer.read()
+            told = answer.headers.get_all("Date") or []
+            assert len(told) == 1
+            assert (told[0] == DATE) == (path == "/dated")
 
 
 def test_one_connection_carries_many_requests() -> None:
