@@ -55,6 +55,23 @@ told: Acts = st.builds(
 locks: Acts = flows.map(lambda flow: Act("flow_is", (*flow, "locked")))
 
 
+troubles: Acts = st.one_of(
+    st.builds(
+        lambda flow, live, others: Act("ratios", (*flow, live, others)),
+        flows,
+        st.sampled_from([0.0, 0.5, 0.5, 0.5]),
+        st.sampled_from([0.0, 0.0, 0.5]),
+    ),
+    st.builds(
+        lambda flow, state: Act("flow_is", (*flow, state)),
+        flows,
+        st.sampled_from(["locked", "inactive", "free", "free", "free"]),
+    ),
+    st.builds(lambda org, answers: Act("genesys_answers", (org, answers)), orgs, st.sampled_from([True, True, False])),
+    st.sampled_from([True, True, False]).map(lambda answers: Act("alertmanager_answers", (answers,))),
+)
+
+
 def rivals(number: int, org: str) -> Acts:
     """Another process has its turn."""
     return processes.filter(lambda other: other != number).map(lambda other: Act("tick", (other, org)))

@@ -88,7 +88,8 @@ class CampaignGenesys(GenesysInMemory):
         self._reach = reach
         self._sent = sent
         self._looked = looked
-        self.outcomes: list[str] = []  # of the next publishes; then they are effective
+        self.outcomes: list[str] = []  # of the next publishes
+        self.otherwise = "effective"
 
     def new_version(self, flow_id: str) -> str:
         """A label that the flow has not had yet."""
@@ -136,7 +137,7 @@ class CampaignGenesys(GenesysInMemory):
     def publish(self, flow_id: str, version: str) -> Operation:
         self._reach("before the publish")
         self._let_effects_happen()
-        name = self.outcomes.pop(0) if self.outcomes else "effective"
+        name = self.outcomes.pop(0) if self.outcomes else self.otherwise
         outcome = OUTCOMES["409" if self._known[flow_id].locked_by else name]
         sent = Sent(self._time.now, self._org, flow_id, version, outcome)
         self._sent(sent)

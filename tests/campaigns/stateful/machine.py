@@ -29,6 +29,7 @@ class Setting:
     databases: Databases
     settings: ReceiverSettings
     tally: Tally
+    otherwise: str = "effective"  # what becomes of publishes of which the machine says nothing
 
 
 class Core(RuleBasedStateMachine):
@@ -46,19 +47,20 @@ class Core(RuleBasedStateMachine):
         settings = setting.settings.model_copy(update={"database_url": database.url})
         self.world = World(settings, database, self.tally, acts.do)
         self._stack.callback(self.world.close)
+        for cloud in self.world.clouds.values():
+            cloud.otherwise = setting.otherwise
         self._stack.enter_context(faults_into(self.world.broken))
 
     @initialize(
         accused=st.sets(flows, min_size=1),
-        names=st.lists(st.sampled_from(sorted(OUTCOMES)), max_size=3),
-        org=orgs,
+        outcomes=st.lists(st.tuples(orgs, st.sampled_from(sorted(OUTCOMES))), max_size=8),
     )
-    def begin(self, accused: set[tuple[str, str]], names: list[str], org: str) -> None:
+    def begin(self, accused: set[tuple[str, str]], outcomes: list[tuple[str, str]]) -> None:
         """Flows fail already; and what becomes of the first publishes."""
         for flow in sorted(accused):
             self.world.do(Act("deliver", (*flow, 0, 0.0, True)))
-        for name in names:
-            self.world.do(Act("outcome", (org, name)))
+        for outcome in outcomes:
+            self.world.do(Act("outcome", outcome))
 
     @rule(seconds=before_a_round, number=processes, org=orgs)
     def tick(self, seconds: float, number: int, org: str) -> None:
@@ -164,33 +166,18 @@ class Campaign(Core):
     def tell(self, act: Act) -> None:
         self.step(act)
 
-    @rule(name=st.sampled_from(["resume", "release", "close_windows", "unmute"]))
+    @rule(name=st.sampled_from(["resume", "release", "close_windows", "unmute", "lift", "lift", "lift"]))
     def take_back(self, name: str) -> None:
         self.step(Act(name))
-
-    @rule()
-    def lift(self) -> None:
-        self.step(Act("lift"))
 
     @rule(act=choices.publishes)
     def publish(self, act: Act) -> None:
         self.step(act)
 
-    @rule(flow=flows, live=st.sampled_from([0.0, 0.5, 0.5, 0.5]), others=st.sampled_from([0.0, 0.0, 0.5]))
-    def ratios(self, flow: tuple[str, str], live: float, others: float) -> None:
-        self.step(Act("ratios", (*flow, live, others)))
-
-    @rule(org=orgs, answers=st.sampled_from([True, True, False]))
-    def genesys_answers(self, org: str, answers: bool) -> None:
-        self.step(Act("genesys_answers", (org, answers)))
-
-    @rule(answers=st.sampled_from([True, True, False]))
-    def alertmanager_answers(self, answers: bool) -> None:
-        self.step(Act("alertmanager_answers", (answers,)))
-
-    @rule(flow=flows, state=st.sampled_from(["locked", "inactive", "free", "free", "free"]))
-    def flow_is(self, flow: tuple[str, str], state: str) -> None:
-        self.step(Act("flow_is", (*flow, state)))
+    @rule(act=choices.troubles)
+    def trouble(self, act: Act) -> None:
+        """Figures are corrected, something does not answer, a flow is locked or deactivated; or no longer."""
+        self.step(act)
 
 
 class Aimed(Core):
