@@ -185,7 +185,7 @@ def test_an_attempt_counts_once_against_the_budget_of_the_organization(tmp_path:
 
 
 def test_the_next_change_set_is_the_second_one_of_the_budget_not_the_fourth(tmp_path: Path) -> None:
-    with scene(tmp_path, budget_per_org=2) as here:
+    with scene(tmp_path, budget_per_org=2, common_cause_min_flows=9) as here:
         populate(here, *(flow(one) for one in FLOWS), flow("flow-4", by="ann"))
         accuse(here, *FLOWS)
         here.run_to_the_end()
