@@ -4,10 +4,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-QUICK := $(addprefix tests/,unit contract rules project integration)
+QUICK := $(addprefix tests/,unit contract rules project integration campaigns)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage mutants lock clean
+.PHONY: help demo test campaign coverage mutants lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -22,6 +22,9 @@ else
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(QUICK)
 	$(BIN)/python -m pytest --numprocesses=5 --dist=loadgroup tests/acceptance
 endif
+
+campaign: $(BIN)/.ready .tools/.ready ## the campaigns at full size, one line of figures each (ARGS="-k word" for some of them)
+	$(BIN)/python -m pytest tests/campaigns --full $(ARGS)
 
 # The second limit is for what decides, and for what keeps the records.
 coverage: $(BIN)/.ready .tools/.ready ## branch coverage of the quick tests (all but acceptance), with its limits

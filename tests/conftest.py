@@ -1,6 +1,7 @@
-"""The simulator as a process of its own, for every test that wants a Genesys Cloud to talk to."""
+"""What tests of more than one kind start: the simulator as a process of its own, and a PostgreSQL server."""
 
 import json
+import os
 import subprocess
 import sys
 import urllib.request
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import postgresql_server
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -64,3 +67,22 @@ def start_simulator() -> Iterator[StartSimulator]:
     yield start
     for one in running:
         one.end()
+
+
+@pytest.fixture(scope="session")
+def postgresql_binaries() -> Path:
+    """PostgreSQL's programs; missing, it fails in CI and skips at a desk."""
+    binaries = postgresql_server.find_binaries()
+    if binaries is None:
+        reason = "PostgreSQL's initdb, pg_ctl and postgres are neither in PATH, /usr/lib/postgresql nor .tools"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return binaries
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(postgresql_binaries: Path) -> Iterator[str]:
+    """A PostgreSQL server of this test run."""
+    with postgresql_server.running(postgresql_binaries) as url:
+        yield url

@@ -1,6 +1,5 @@
 """Every test that takes `store` runs on SQLite and on PostgreSQL."""
 
-import os
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -13,25 +12,6 @@ from tests import postgresql_server
 from tests.postgresql_server import Server
 
 _numbers = count()
-
-
-@pytest.fixture(scope="session")
-def postgresql_binaries() -> Path:
-    """PostgreSQL's programs; missing, it fails in CI and skips at a desk."""
-    binaries = postgresql_server.find_binaries()
-    if binaries is None:
-        reason = "PostgreSQL's initdb, pg_ctl and postgres are neither in PATH, /usr/lib/postgresql nor .tools"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return binaries
-
-
-@pytest.fixture(scope="session")
-def postgresql_url(postgresql_binaries: Path) -> Iterator[str]:
-    """A PostgreSQL server of this test run."""
-    with postgresql_server.running(postgresql_binaries) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
