@@ -88,9 +88,9 @@ class Fleet:
         self._folder = folder
         self._organizations = folder / "organizations.yml"
         self._organizations.write_text(yaml.safe_dump({"organizations": list(organizations)}))
-        self._environ = {f"TOKEN_{role.upper()}": secret for role, secret in SECRETS.items()}
+        self.environ = {f"TOKEN_{role.upper()}": secret for role, secret in SECRETS.items()}
         # No HTTPS here, and to read the usual certificates thrice takes most of a start.
-        self._environ |= {"SIMULATOR_SECRET": "simulator", "SSL_CERT_FILE": str(_one_certificate(folder))}
+        self.environ |= {"SIMULATOR_SECRET": "simulator", "SSL_CERT_FILE": str(_one_certificate(folder))}
         self._zygote = _Zygote()
         ports = free_ports(count)
         self.members = [self._member(number, port, settings) for number, port in enumerate(ports, 1)]
@@ -101,7 +101,7 @@ class Fleet:
         start = {
             "arguments": ["serve", *files],
             "log": str(member.log),
-            "environ": self._environ,
+            "environ": self.environ,
             "clock_offset_s": member.clock_offset_s,
             "stop": None if stop is None else stop.value,
         }

@@ -31,7 +31,7 @@ class Seams:
     """What is noted, and may be waited for, in one process that sends publishes."""
 
     def __init__(self, stop: Stop | None, notes: Path) -> None:
-        """Two files tell: `notes`.stopped which process has stopped, `notes`.windows of each publish a length in seconds."""
+        """Two files tell of it: `notes`.stopped has the process, `notes`.windows the length of each such time (s)."""
         self._stop = stop
         self._notes = notes
         self._permitted = threading.local()

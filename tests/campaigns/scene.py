@@ -1,0 +1,159 @@
+"""What a campaign with real receiver processes plays in: organizations, a fleet, its database; and what is true there."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from click.testing import CliRunner
+
+from demo.processes import wait_until
+from receiver.cli import main as rollback_receiver
+from receiver.store import controls, leases, rollbacks
+from receiver.store.database import Store, clock
+from receiver.store.rollbacks import ENDS, Rollback
+from receiver.store.schema import alerts, decisions, permits
+from tests.campaigns.clouds import BAD_RATIO, GOOD, Cloud
+from tests.campaigns.fleet import Fleet, fleet
+from tests.campaigns.incidents import Incident, Kind
+
+PEOPLE = "the on-call team"
+ENDS_WITHIN_S = 240.0  # on a machine that is busy with something else
+
+# A minute of Genesys Cloud lasts a second here, and so does it for the receiver. What a process of this machine has to do
+# does not become faster with it: such times are longer than a sixtieth.
+TIMING = {
+    "tick_s": 0.1,
+    "lease_s": 1.0,
+    "permit_s": 1.0,
+    "publish_deadline_s": 4.0,  # a publish and its effect take 1.1 s at most
+    "rollback_deadline_s": 180.0,
+    "verify_deadline_s": 120.0,
+    "lockout_s": 0.5,
+    "evidence_max_age_s": 30.0,
+    "retry_s": 0.3,
+    "flows_s": 10.0,
+    "ledger_s": 60.0,
+    "ledger_keep_s": 129_600.0,
+    "target_min_live_s": 1440.0,
+    "probation_busy_s": 120.0,
+    "probation_quiet_s": 240.0,
+    "probation_max_s": 20_160.0,
+    "deployment_s": 10.0,
+    "call_timeout_s": 2.0,
+}
+SETTINGS: Mapping[str, Any] = {
+    "timing": TIMING,
+    "flows": [{"match": "*", "mode": "auto"}],
+    # Every incident may be rolled back at once; these guards have tests of their own.
+    "lockout_scope": "flow",
+    "budget_per_flow": 1000,
+    "budget_per_org": 10_000,
+    "common_cause_ratio": 0.95,
+}
+
+
+class Scene:
+    """Incidents begin and end here; what the receivers did about them is read from their database."""
+
+    def __init__(self, clouds: Sequence[Cloud], receivers: Fleet, database_url: str) -> None:
+        self.clouds = {cloud.org: cloud for cloud in clouds}
+        self.fleet = receivers
+        self.store = Store(database_url, actor=PEOPLE)
+        self._reading = Store(database_url, read_only=True)  # keeps no receiver waiting
+
+    def close(self) -> None:
+        self.store.close()
+        self._reading.close()
+
+    def begin(self, org: str, flow_id: str, version: str, kind: Kind) -> Incident:
+        """Let it happen; the flow was healthy before."""
+        if kind is Kind.HELD:
+            self.store.transact(self._hold, org, flow_id)
+        if kind.has_bad_version:
+            self.clouds[org].deploy(flow_id, version, error_ratio=BAD_RATIO)
+        return Incident(org, flow_id, version if kind.has_bad_version else GOOD, kind, time.time())
+
+    def end(self, incident: Incident) -> None:
+        """People put right what the receivers had to leave alone."""
+        if incident.kind.has_bad_version and incident.kind is not Kind.BAD:
+            self.clouds[incident.org].deploy(incident.flow_id, GOOD, error_ratio=0.01)
+        if incident.kind is Kind.HELD:
+            self.store.transact(
+                lambda tx: controls.release(tx, incident.org, incident.flow_id, by=PEOPLE, now=clock(tx))
+            )
+
+    def rollbacks(self) -> dict[tuple[str, str, str], list[Rollback]]:
+        """(org, flow, accused version) → its rollbacks, oldest first."""
+        found: dict[tuple[str, str, str], list[Rollback]] = {}
+        with self._reading.begin() as tx:
+            for one in rollbacks.newest(tx, org=None, flow_id=None, limit=1_000_000)[::-1]:
+                found.setdefault((one.org, one.object_id, one.accused_version), []).append(one)
+        return found
+
+    def await_ends(self, incidents: Sequence[Incident]) -> None:
+        """Return when each that had to be rolled back has been, and the outcome is known."""
+
+        def have_ended() -> bool:
+            known = self.rollbacks()
+            due = [(one.org, one.flow_id, one.version) for one in incidents if one.kind is Kind.BAD]
+            return all(key in known and known[key][-1].state in ENDS for key in due)
+
+        wait_until(have_ended, "the rollbacks of this round", within_s=ENDS_WITHIN_S, every_s=0.3)
+
+    def await_rest(self) -> None:
+        """Return when nothing is to be done any more: every alert decided, no rollback under way, no lease held."""
+        wait_until(self._at_rest, "rest", within_s=ENDS_WITHIN_S, every_s=0.3)
+
+    def undecided(self, accepted: set[tuple[str, float]]) -> set[tuple[str, float]]:
+        """Of these alerts (fingerprint, start) those that are not stored, or have no decision."""
+        query = sa.select(alerts.c.fingerprint, alerts.c.starts_at).where(
+            alerts.c.id.in_(sa.select(decisions.c.alert_id))
+        )
+        with self._reading.begin() as tx:
+            return accepted - {(row.fingerprint, row.starts_at) for row in tx.execute(query)}
+
+    def left_over(self) -> list[str]:
+        """Leases that somebody holds, and permits with which somebody could send."""
+        with self._reading.begin() as tx:
+            now = clock(tx)
+            usable = tx.scalars(sa.select(permits.c.rollback_id).where(permits.c.valid_until >= now))
+            return [*leases.held(tx, now=now), *usable]
+
+    def verify_audit(self) -> tuple[int, str]:
+        """What `rollback-receiver audit verify` says: its exit status, and its line."""
+        config = self.fleet.members[0].config
+        done = CliRunner().invoke(
+            rollback_receiver, ["audit", "verify", "--config", str(config)], env=self.fleet.environ
+        )
+        return done.exit_code, done.output.strip()
+
+    def _at_rest(self) -> bool:
+        with self._reading.begin() as tx:
+            undecided = tx.scalar(sa.select(sa.func.count()).where(alerts.c.verdict.is_(None)))
+            busy = rollbacks.under_way(tx) or leases.held(tx, now=clock(tx))
+        return not undecided and not busy
+
+    @staticmethod
+    def _hold(tx: sa.Connection, org: str, flow_id: str) -> None:
+        controls.hold(tx, org, [flow_id], owner=PEOPLE, reason="hot fix", by=PEOPLE, now=clock(tx))
+
+
+@contextmanager
+def scene(
+    folder: Path, clouds: Sequence[Cloud], database_url: str, *, receivers: int, **settings: Any
+) -> Iterator[Scene]:
+    """A scene whose receivers are ready; `settings` are keys of `receiver.yml`."""
+    organizations = [cloud.organization() for cloud in clouds]
+    asked = {**SETTINGS, "database_url": database_url} | settings
+    with fleet(folder, organizations=organizations, settings=asked, count=receivers) as made:
+        for member in made.members:
+            made.start(member)
+        made.await_ready()
+        here = Scene(clouds, made, database_url)
+        try:
+            yield here
+        finally:
+            here.close()
