@@ -14,6 +14,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -127,19 +129,19 @@ class Fleet:
             if member.pid is not None:
                 os.killpg(member.pid, number)
 
-    def await_ready(self) -> None:
-        """Return when each member does its work."""
-        for member in self.members:
-            wait_until(lambda at=member: answers(f"{at.url}/-/ready"), member.name, within_s=READY_WITHIN_S)  # type: ignore[misc]
+    def await_ready(self, members: Sequence[Member] | None = None) -> None:
+        """Return when each of these members, or every one, does its work."""
+        for member in self.members if members is None else members:
+            wait_until(partial(answers, f"{member.url}/-/ready"), member.name, within_s=READY_WITHIN_S)
 
     def faults_of_the_program(self) -> list[str]:
-        """Lines of the logs that tell of an exception that nobody expected."""
+        """What the logs tell of exceptions that nobody expected: the line before each traceback."""
         return [
-            f"{member.name}: {line}"
+            f"{member.name}: {before}"
             for member in self.members
             if member.log.exists()
-            for line in member.log.read_text().splitlines()
-            if line.startswith("Traceback") or "_failed " in line or "not_decided" in line
+            for before, line in pairwise(member.log.read_text().splitlines())
+            if line.startswith("Traceback")
         ]
 
     def close(self) -> None:

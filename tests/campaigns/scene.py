@@ -1,8 +1,10 @@
-"""What a campaign with real receiver processes plays in: organizations, a fleet, its database; and what is true there."""
+"""Where a campaign with real receiver processes plays: organizations, a fleet, its database; and what is true there."""
 
+import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +13,22 @@ from click.testing import CliRunner
 
 from demo.processes import wait_until
 from receiver.cli import main as rollback_receiver
-from receiver.store import controls, leases, rollbacks
-from receiver.store.database import Store, clock
-from receiver.store.rollbacks import ENDS, Rollback
+from receiver.store import audit, controls, leases, rollbacks, schema
+from receiver.store.database import Store, Transaction, clock
+from receiver.store.rollbacks import ENDS, Permit, Rollback
 from receiver.store.schema import alerts, decisions, permits
 from tests.campaigns.clouds import BAD_RATIO, GOOD, Cloud
-from tests.campaigns.fleet import Fleet, fleet
+from tests.campaigns.fleet import Fleet, Member, fleet
 from tests.campaigns.incidents import Incident, Kind
 
 PEOPLE = "the on-call team"
-ENDS_WITHIN_S = 240.0  # on a machine that is busy with something else
+ENDS_WITHIN_S = 600.0  # on a machine that is busy with something else
 
-# A minute of Genesys Cloud lasts a second here, and so does it for the receiver. What a process of this machine has to do
-# does not become faster with it: such times are longer than a sixtieth.
+# A minute of Genesys Cloud lasts a second here, and so it does for the receiver. What a process of this machine has to
+# do does not become faster with it: the limits of such times are longer than a sixtieth.
 TIMING = {
     "tick_s": 0.1,
-    "lease_s": 1.0,
+    "lease_s": 0.5,
     "permit_s": 1.0,
     "publish_deadline_s": 4.0,  # a publish and its effect take 1.1 s at most
     "rollback_deadline_s": 180.0,
@@ -52,6 +54,7 @@ SETTINGS: Mapping[str, Any] = {
     "budget_per_flow": 1000,
     "budget_per_org": 10_000,
     "common_cause_ratio": 0.95,
+    "verify_min_conversations": 5,  # to be quick
 }
 
 
@@ -69,21 +72,22 @@ class Scene:
         self._reading.close()
 
     def begin(self, org: str, flow_id: str, version: str, kind: Kind) -> Incident:
-        """Let it happen; the flow was healthy before."""
-        if kind is Kind.HELD:
-            self.store.transact(self._hold, org, flow_id)
+        """Let it happen; the flow was healthy before, and nobody but us holds it."""
+        self.store.transact(self._take_over, org, flow_id, hold=kind is Kind.HELD)
         if kind.has_bad_version:
             self.clouds[org].deploy(flow_id, version, error_ratio=BAD_RATIO)
         return Incident(org, flow_id, version if kind.has_bad_version else GOOD, kind, time.time())
 
-    def end(self, incident: Incident) -> None:
-        """People put right what the receivers had to leave alone."""
-        if incident.kind.has_bad_version and incident.kind is not Kind.BAD:
-            self.clouds[incident.org].deploy(incident.flow_id, GOOD, error_ratio=0.01)
-        if incident.kind is Kind.HELD:
-            self.store.transact(
-                lambda tx: controls.release(tx, incident.org, incident.flow_id, by=PEOPLE, now=clock(tx))
-            )
+    def end(self, incidents: Sequence[Incident]) -> None:
+        """People put right what the receivers had to leave alone, or could not mend."""
+        for org, cloud in self.clouds.items():
+            live = cloud.live()
+            for one in incidents:
+                if one.org == org and live[one.flow_id] != GOOD:
+                    cloud.deploy(one.flow_id, GOOD, error_ratio=0.01)
+        for one in incidents:
+            if one.kind is Kind.HELD:
+                self.store.transact(self._give_back, one.org, one.flow_id)
 
     def rollbacks(self) -> dict[tuple[str, str, str], list[Rollback]]:
         """(org, flow, accused version) → its rollbacks, oldest first."""
@@ -93,13 +97,39 @@ class Scene:
                 found.setdefault((one.org, one.object_id, one.accused_version), []).append(one)
         return found
 
+    def permits(self) -> list[Permit]:
+        """Every permit that was given, the earliest first."""
+        with self._reading.begin() as tx:
+            named = tx.scalars(sa.select(permits.c.rollback_id).distinct()).all()
+            found = [permit for name in named for permit in rollbacks.permits_of(tx, name)]
+        return sorted(found, key=lambda permit: permit.issued_at)
+
+    def actors(self) -> dict[str, set[str]]:
+        """Rollback → the receivers that have done a step of it, by the audit."""
+        found: dict[str, set[str]] = {}
+        with self._reading.begin() as tx:
+            for row in audit.rows(tx):
+                if row.kind == audit.Kind.STEP.value:
+                    found.setdefault(json.loads(row.facts)["rollback_id"], set()).add(row.actor)
+        return found
+
+    def at_work(self) -> Member | None:
+        """A receiver that holds a lease now: one that decides, or has a rollback in hand."""
+        with self._reading.begin() as tx:
+            owners = tx.scalars(sa.select(schema.leases.c.owner).where(schema.leases.c.expires_at > clock(tx))).all()
+        for owner in owners:
+            with suppress(ProcessLookupError):  # it has died already
+                group = os.getpgid(int(owner.split(":")[1]))
+                return next((member for member in self.fleet.members if member.pid == group), None)
+        return None
+
     def await_ends(self, incidents: Sequence[Incident]) -> None:
         """Return when each that had to be rolled back has been, and the outcome is known."""
 
         def have_ended() -> bool:
             known = self.rollbacks()
             due = [(one.org, one.flow_id, one.version) for one in incidents if one.kind is Kind.BAD]
-            return all(key in known and known[key][-1].state in ENDS for key in due)
+            return all(any(one.wrote and one.state in ENDS for one in known.get(key, [])) for key in due)
 
         wait_until(have_ended, "the rollbacks of this round", within_s=ENDS_WITHIN_S, every_s=0.3)
 
@@ -137,21 +167,31 @@ class Scene:
         return not undecided and not busy
 
     @staticmethod
-    def _hold(tx: sa.Connection, org: str, flow_id: str) -> None:
-        controls.hold(tx, org, [flow_id], owner=PEOPLE, reason="hot fix", by=PEOPLE, now=clock(tx))
+    def _take_over(tx: Transaction, org: str, flow_id: str, *, hold: bool) -> None:
+        """Release what the bridge holds, as who has looked at the flow; or hold it."""
+        controls.release(tx, org, flow_id, owner=controls.BRIDGE, by=PEOPLE, now=clock(tx))
+        if hold:
+            controls.hold(tx, org, [flow_id], owner=PEOPLE, reason="hot fix", by=PEOPLE, now=clock(tx))
+
+    @staticmethod
+    def _give_back(tx: Transaction, org: str, flow_id: str) -> None:
+        controls.release(tx, org, flow_id, owner=PEOPLE, by=PEOPLE, now=clock(tx))
 
 
 @contextmanager
 def scene(
-    folder: Path, clouds: Sequence[Cloud], database_url: str, *, receivers: int, **settings: Any
+    folder: Path, clouds: Sequence[Cloud], database_url: str, *, clock_offsets_s: Sequence[float], started: bool = True
 ) -> Iterator[Scene]:
-    """A scene whose receivers are ready; `settings` are keys of `receiver.yml`."""
+    """A scene with one receiver for each of the offsets, by which its clock is wrong; all are ready if `started`."""
     organizations = [cloud.organization() for cloud in clouds]
-    asked = {**SETTINGS, "database_url": database_url} | settings
-    with fleet(folder, organizations=organizations, settings=asked, count=receivers) as made:
-        for member in made.members:
-            made.start(member)
-        made.await_ready()
+    settings = {**SETTINGS, "database_url": database_url}
+    with fleet(folder, organizations=organizations, settings=settings, count=len(clock_offsets_s)) as made:
+        for member, offset_s in zip(made.members, clock_offsets_s, strict=True):
+            member.clock_offset_s = offset_s
+            if started:
+                made.start(member)
+        if started:
+            made.await_ready()
         here = Scene(clouds, made, database_url)
         try:
             yield here
