@@ -37,6 +37,7 @@ class Seams:
         self._permitted = threading.local()
 
     def install(self) -> None:
+        _beside(self._notes, "stopped").unlink(missing_ok=True)  # of another process
         transact, handle_request = Store.transact, httpx.HTTPTransport.handle_request
 
         def transact_and_look(store: Store, work: Any, *args: Any, **kwargs: Any) -> Any:

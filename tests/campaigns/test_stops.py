@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 from demo.processes import wait_until
@@ -107,7 +106,8 @@ def outcome_of(here: Scene, cloud: Cloud, case: Case, incident: Incident, resume
     for member in here.fleet.members:
         here.fleet.kill(member)
     rollback = rollback_of(here, incident)
-    publishes = tuple(one for one in cloud.publishes() if one.flow_id == incident.flow_id and one.at >= incident.began_at)
+    of_flow = [publish for publish in cloud.publishes() if publish.flow_id == incident.flow_id]
+    publishes = tuple(publish for publish in of_flow if publish.at >= incident.began_at)
     given = [permit.issued_at for permit in here.permits() if permit.rollback_id == rollback.id]
     late = sum(one.at >= resumed_at for one in publishes) - sum(at >= resumed_at for at in given)
     return Outcome(case, publishes, late, rollback.state, cloud.live()[incident.flow_id])
@@ -123,10 +123,12 @@ def line(outcomes: Sequence[Outcome]) -> str:
     def told(stop: Stop) -> str:
         own = [outcome for outcome in outcomes if outcome.case.stop is stop]
         second = sum(len(outcome.publishes) > 1 for outcome in own)
-        return f"{sum(outcome.late for outcome in own)} of {len(own)} sent late, {second} of them after another's effect"
+        return (
+            f"{sum(outcome.late for outcome in own)} of {len(own)} sent late, {second} of them after another's effect"
+        )
 
     lasted_s = f"{BRIEFLY_S:g} s and more, the lease {TIMING['lease_s']:g} s, the permit {TIMING['permit_s']:g} s"
     return (
-        f"SIGSTOP right before the send, for {lasted_s}: stopped before the last look at the permit {told(Stop.BEFORE_CHECK)}; "
-        f"stopped between that and the first byte {told(Stop.AFTER_CHECK)}, which made the same version live again"
+        f"SIGSTOP right before the send, for {lasted_s}: before the last look at the permit {told(Stop.BEFORE_CHECK)}; "
+        f"between that and the first byte {told(Stop.AFTER_CHECK)}, which made the same version live again"
     )
