@@ -4,12 +4,13 @@ To import everything takes a second of a core, to fork some milliseconds. What i
 own arguments, in a session of its own; but its clock may be wrong, and it may stop itself at a moment of its publish.
 
 Speaks JSON lines: {"start": {...}} is answered with {"pid": ...}, {"reap": pid} with {} once nothing is left of that
-process and of those that it has started. Ends with its standard input.
+process and of those that it has started. Ends with its standard input, and all that it has started with it.
 """
 
 import ctypes
 import json
 import os
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -40,11 +41,20 @@ _PR_SET_CHILD_SUBREAPER = 36  # prctl(2): who outlives its parent becomes ours, 
 def main() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     httpx.Client().close()  # imports the rest of it
+    running: set[int] = set()
     for line in sys.stdin:
         command = json.loads(line)
-        answer = {"pid": _start(**command["start"])} if "start" in command else _reap(command["reap"])
+        answer = {}
+        if "start" in command:
+            answer["pid"] = _start(**command["start"])
+            running.add(answer["pid"])
+        else:
+            _reap(command["reap"])
+            running.discard(command["reap"])
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
+    for pid in running:
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _start(*, arguments: list[str], log: str, environ: dict[str, str], clock_offset_s: float, stop: str | None) -> int:
@@ -74,11 +84,10 @@ def _become(log: str, environ: dict[str, str], clock_offset_s: float) -> None:
     _clock_offset_s = clock_offset_s
 
 
-def _reap(pid: int) -> dict[str, int]:
+def _reap(pid: int) -> None:
     with suppress(ChildProcessError):
         while True:
             os.waitpid(-pid, 0)
-    return {}
 
 
 if __name__ == "__main__":
