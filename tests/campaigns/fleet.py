@@ -11,15 +11,18 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import certifi
+import httpx
 import yaml
 
 from demo.processes import ROOT, answers, free_ports, wait_until
@@ -70,6 +73,11 @@ class Member:
     @property
     def url(self) -> str:
         return f"http://{self.address}"
+
+    def clock_error_s(self) -> float:
+        """By how much its clock is ahead of ours, as its HTTP server tells the time."""
+        answer = httpx.get(f"{self.url}/-/healthy", timeout=10)
+        return parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time()
 
     def stopped_itself(self) -> bool:
         """Is it at the moment at which it was to stop?"""

@@ -31,8 +31,8 @@ TIMING = {
     "lease_s": 0.5,
     "permit_s": 1.0,
     "publish_deadline_s": 4.0,  # a publish and its effect take 1.1 s at most
-    "rollback_deadline_s": 180.0,
-    "verify_deadline_s": 120.0,
+    "rollback_deadline_s": 600.0,
+    "verify_deadline_s": 600.0,
     "lockout_s": 0.5,
     "evidence_max_age_s": 30.0,
     "retry_s": 0.3,

@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import pytest
+
 from receiver.store.rollbacks import Permit, Rollback, State
 from tests import postgresql_server
 from tests.campaigns.clouds import PUBLISH, Cloud, Publish
@@ -89,6 +91,7 @@ def test_one_effect_whoever_dies_or_stands_still(
         postgresql_server.fresh_database(postgresql_url, "kills") as database_url,
         scene(tmp_path, clouds, database_url, clock_offsets_s=CLOCK_OFFSETS_S) as here,
     ):
+        errors_s = [member.clock_error_s() for member in here.fleet.members]
         postmen = Postmen(here.fleet.members, count=2, per_s=60, seed=SEED)
         incidents: list[Incident] = []
         with killing(here.fleet, pace, seed=SEED, aim=here.at_work) as killings:
@@ -101,6 +104,7 @@ def test_one_effect_whoever_dies_or_stands_still(
         stories = stories_of(here, incidents)
         figures(f"kills, PostgreSQL, {line(here, stories, killings)}; {time.monotonic() - begun:.0f} s (seed {SEED})")
 
+        assert errors_s == pytest.approx(CLOCK_OFFSETS_S, abs=10)
         assert not [problem for story in stories for problem in story.problems()]
         assert sum(len(story.sent) for story in stories) == sum(len(cloud.publishes()) for cloud in clouds)
         assert not here.left_over()
