@@ -46,8 +46,8 @@ class Cloud:
             "api_url": self._simulator.url,
             "login_url": self._simulator.url,
             "credentials": {"client_id": "simulator", "client_secret_env": "SIMULATOR_SECRET"},
-            "timeout_s": 2.0,
-            "deadline_s": 4.0,
+            "timeout_s": 3.0,
+            "deadline_s": 6.0,
             # A minute lasts a second; a day and a half of history is enough for a target that has earned it.
             "analytics": {"bucket_s": 1, "settle_s": 1.0, "history_bucket_s": 60, "history_s": 2160},
         }

@@ -10,7 +10,7 @@ from typing import Any
 
 from receiver.payload import parse
 
-VARIANTS = 3  # of each alert: what distinguishes them is not part of an incident
+VARIANTS = 2  # of each alert: what distinguishes them is not part of an incident
 LASTS_S = 60.0
 
 

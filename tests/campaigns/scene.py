@@ -15,20 +15,21 @@ from demo.processes import wait_until
 from receiver.cli import main as rollback_receiver
 from receiver.store import audit, controls, leases, rollbacks, schema
 from receiver.store.database import Store, Transaction, clock
-from receiver.store.rollbacks import ENDS, Permit, Rollback
+from receiver.store.rollbacks import ENDS, Permit, Rollback, State
 from receiver.store.schema import alerts, decisions, permits
 from tests.campaigns.clouds import BAD_RATIO, GOOD, Cloud
 from tests.campaigns.fleet import Fleet, Member, fleet
 from tests.campaigns.incidents import Incident, Kind
 
 PEOPLE = "the on-call team"
+_AIMS_FOR_S = 2.0
 ENDS_WITHIN_S = 600.0  # on a machine that is busy with something else
 
 # A minute of Genesys Cloud lasts a second here, and so it does for the receiver. What a process of this machine has to
 # do does not become faster with it: the limits of such times are longer than a sixtieth.
 TIMING = {
-    "tick_s": 0.1,
-    "lease_s": 0.5,
+    "tick_s": 0.25,
+    "lease_s": 0.75,
     "permit_s": 1.0,
     "publish_deadline_s": 4.0,  # a publish and its effect take 1.1 s at most
     "rollback_deadline_s": 600.0,
@@ -113,14 +114,17 @@ class Scene:
                     found.setdefault(json.loads(row.facts)["rollback_id"], set()).add(row.actor)
         return found
 
-    def at_work(self) -> Member | None:
-        """A receiver that holds a lease now: one that decides, or has a rollback in hand."""
-        with self._reading.begin() as tx:
-            owners = tx.scalars(sa.select(schema.leases.c.owner).where(schema.leases.c.expires_at > clock(tx))).all()
-        for owner in owners:
-            with suppress(ProcessLookupError):  # it has died already
-                group = os.getpgid(int(owner.split(":")[1]))
-                return next((member for member in self.fleet.members if member.pid == group), None)
+    def at_send(self) -> Member | None:
+        """The receiver that has a publish under way: its permit is durable, the answer is not. None if there is none
+        within a while.
+        """
+        give_up_at = time.monotonic() + _AIMS_FOR_S
+        while time.monotonic() < give_up_at:
+            for owner in self._senders():
+                with suppress(ProcessLookupError):  # it has died already
+                    group = os.getpgid(int(owner.split(":")[1]))
+                    return next((member for member in self.fleet.members if member.pid == group), None)
+            time.sleep(0.02)
         return None
 
     def await_ends(self, incidents: Sequence[Incident]) -> None:
@@ -159,6 +163,18 @@ class Scene:
             rollback_receiver, ["audit", "verify", "--config", str(config)], env=self.fleet.environ
         )
         return done.exit_code, done.output.strip()
+
+    def _senders(self) -> Sequence[str]:
+        """Who holds the lease of an organization in which a publish has no answer yet."""
+        lease, rollback, permit = schema.leases.c, schema.rollbacks.c, permits.c
+        with self._reading.begin() as tx:
+            query = (
+                sa.select(lease.owner)
+                .join(schema.rollbacks, lease.name == "org:" + rollback.org)
+                .join(permits, permit.rollback_id == rollback.id)
+                .where(rollback.state == State.PUBLISHING.value, permit.answer.is_(None), lease.expires_at > clock(tx))
+            )
+            return tx.scalars(query).all()
 
     def _at_rest(self) -> bool:
         with self._reading.begin() as tx:
