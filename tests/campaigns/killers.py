@@ -59,18 +59,20 @@ def killing(fleet: Fleet, pace: Pace, *, seed: int, aim: Aim = lambda: None) -> 
 
 
 def _kill(fleet: Fleet, pace: Pace, rng: random.Random, aim: Aim, stop: threading.Event, done: Killings) -> None:
+    newest = fleet.members[0]
     try:
         while not stop.wait(rng.uniform(*pace.pause_s)):
             aimed = aim() if rng.random() < pace.aimed_ratio else None
+            if aimed is None and rng.random() < _COMES_UP_RATIO:
+                _let_come_up(newest, stop)
             victim = aimed or rng.choice(fleet.members)
-            if rng.random() < pace.stop_ratio:
+            if aimed is None and rng.random() < pace.stop_ratio:
                 _stop_for(fleet, victim, rng.uniform(*pace.stopped_s))
                 done.stops += 1
-                continue
-            fleet.restart(victim)
-            done.kills += 1
-            if rng.random() < _COMES_UP_RATIO:
-                _let_come_up(victim, stop)
+            else:
+                fleet.restart(victim)
+                done.kills += 1
+                newest = victim
     except BaseException as problem:  # noqa: BLE001 - the caller raises it
         done.problems.append(problem)
 

@@ -27,10 +27,10 @@ FLOWS = 10  # of each organization
 CLOCK_OFFSETS_S = (30.0, -30.0, 0.0)
 EFFECT_DELAYS_S = (0.0, 5.0, 60.0)  # of Genesys Cloud's time, in turn
 
-# The first that meets a publish. Most are answered slowly, so that many a receiver dies between the last byte sent and
-# the first byte received.
+# The first that meets a publish. Most are answered slowly (here after 2.5 s), so that many a receiver dies between the
+# last byte sent and the first byte received.
 FAULTS: tuple[dict[str, Any], ...] = (
-    {"kind": "slow", "delay_s": 60.0, "probability": 0.5},
+    {"kind": "slow", "delay_s": 150.0, "probability": 0.5},
     {"kind": "drop_after", "probability": 0.2},
     {"kind": "drop_before", "probability": 0.1},
     {"kind": "hang", "delay_s": 20.0, "probability": 0.1},
