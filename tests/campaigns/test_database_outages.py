@@ -23,14 +23,14 @@ from tests.campaigns.outages import Database, Outage, database
 from tests.campaigns.postmen import Postmen
 from tests.campaigns.scene import SETTINGS, TIMING, Scene
 from tests.campaigns.stream import Stream, streaming
-from tests.campaigns.turns import FLOWS, by_turns
+from tests.campaigns.turns import FLOWS, by_turns, patiently
 from tests.conftest import StartSimulator
 
 SEED = 4
 ORG = "retail"
 RECEIVERS = ("receiver-1", "receiver-2")
 LEASE_S = 6.0  # longer than a round, also on a machine that is busy: two receivers would only take it from each other
-SOON_S = 120.0  # a few seconds, on a machine with nothing else to do
+SOON_S = 300.0  # a few seconds, on a machine with nothing else to do
 TOLD = ("AUTO_ROLLBACK_TRIGGERED", "ROLLBACK_SUCCEEDED")
 
 SHORT = [
@@ -81,12 +81,13 @@ def test_nothing_accepted_is_lost_and_a_rollback_under_way_has_one_effect(
         here.await_ends(incidents)
         here.await_rest()
         lost, publishes = missing(here, stream), cloud.publishes()
+        rollbacks = [one for tries in here.rollbacks().values() for one in tries]
         wait_until(lambda: len(told(sink)) >= len(TOLD) * len(incidents), "everybody is told", within_s=SOON_S)
         figures(line(happened, stream, lost, publishes))
 
         assert lost == []
         assert sorted((one.flow_id, one.version) for one in publishes) == [(flow, GOOD) for flow in sorted(failed)]
-        assert [one.state for tries in here.rollbacks().values() for one in tries] == [State.SUCCEEDED] * len(failed)
+        assert [one.state for one in rollbacks if one.wrote] == [State.SUCCEEDED] * len(failed)
         assert set(stream.statuses()) <= {202, 503}
         assert wrongly_accepted(happened, stream) == []
         assert told(sink) == Counter((one.flow_id, one.version, kind) for one in incidents for kind in TOLD)
@@ -102,7 +103,7 @@ def bridge(folder: Path, cloud: Cloud, data: Database, sink: Sink) -> Iterator[S
     asked = {"webhooks": [{"name": "people", "url": sink.url}], "timing": TIMING | {"lease_s": LEASE_S}}
     settings = {**SETTINGS, **asked, "database_url": data.url}
     sink.start()
-    with fleet(folder, organizations=[cloud.organization()], settings=settings, count=len(RECEIVERS)) as made:
+    with fleet(folder, organizations=[patiently(cloud)], settings=settings, count=len(RECEIVERS)) as made:
         for member in made.members:
             common = yaml.safe_load(member.config.read_text())
             member.config.write_text(yaml.safe_dump(common | {"database_url": data.url_of(member.name)}))

@@ -1,7 +1,9 @@
 """Flows fail by turns, each early enough that its figures have settled when its turn comes."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+from tests.campaigns.clouds import Cloud
 from tests.campaigns.incidents import Incident, Kind
 from tests.campaigns.scene import Scene
 
@@ -19,3 +21,8 @@ def by_turns(here: Scene, org: str, flows: Sequence[str], count: int) -> Iterato
         this, begun = begun, begin(number)
         yield this
     yield begun
+
+
+def patiently(cloud: Cloud) -> dict[str, Any]:
+    """Its entry in `organizations.yml`, for receivers that wait until a busy machine has an answer for them."""
+    return cloud.organization() | {"timeout_s": 8.0, "deadline_s": 16.0}
