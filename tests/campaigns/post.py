@@ -68,11 +68,11 @@ class Post:
         return f"http://127.0.0.1:{self._server.server_address[1]}/{receiver}/api/v1/alerts"
 
     def hold(self) -> None:
-        """From now on nothing arrives."""
-        self._open.clear()
+        """What comes from now on does not arrive."""
+        self._open = threading.Event()
 
     def release(self) -> None:
-        """All that was held arrives now."""
+        """All that is held arrives now."""
         self._open.set()
 
     def _carry(self, path: str, body: bytes, authorization: str) -> int:

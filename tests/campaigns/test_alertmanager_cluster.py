@@ -173,7 +173,10 @@ def delivered_late(one: Round) -> None:
     one.people_hold(hold=False)
     over_at = time.monotonic()
     one.far.post.release()
+    one.far.post.hold()  # or it would tell the end as well, a second later
     one.await_delivered(one.far, firing=True, since=over_at)
+    one.must_be_held_back()
+    one.far.post.release()
     _nothing_comes_of_it(one, over_at)
 
 
