@@ -94,28 +94,29 @@ class Process:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def send(self, number: signal.Signals) -> None:
+        """A signal to the program and everything that it has started."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
     def kill(self) -> None:
         """SIGKILL to the program and everything that it has started."""
-        self._signal(signal.SIGKILL)
+        self.send(signal.SIGKILL)
         self._reap()
 
     def end(self, within_s: float = 5) -> None:
         """SIGTERM, and SIGKILL to what is left after a while."""
-        self._signal(signal.SIGTERM)
+        self.send(signal.SIGTERM)
         if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(within_s)
-            self._signal(signal.SIGKILL)
+            self.send(signal.SIGKILL)
         self._reap()
 
     def tail(self, lines: int = 15) -> str:
         text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
 
     def _reap(self) -> None:
         if self._process is not None:

@@ -1,13 +1,15 @@
-"""A throw-away PostgreSQL for tests: a cluster in a temporary folder, without fsync."""
+"""A throw-away PostgreSQL for tests: a cluster in a temporary folder, without fsync unless it is asked for."""
 
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +42,7 @@ class Server:
     port: int
     pg_ctl: Path
     as_user: dict[str, object]
+    options: str
 
     @property
     def url(self) -> str:
@@ -49,15 +52,44 @@ class Server:
     def tcp_url(self) -> str:
         return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/postgres?sslmode=disable"
 
+    def start(self) -> None:
+        """Up on return, with what a crash has left made good."""
+        self._ctl("-l", self.folder / "log", "-o", self.options, "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        """Every connection is lost. In the mode `immediate` it is a crash: nothing is written on the way."""
+        self._ctl("-m", mode, "stop")
+
     def restart(self) -> None:
         """Every connection is lost, as when a distribution updates the server; up again on return."""
-        _run(self.as_user, self.pg_ctl, "-D", self.folder / "data", "-w", "-m", "fast", "restart")
+        self._ctl("-m", "fast", "restart")
+
+    def kill(self) -> None:
+        """SIGKILL to every process, as when the memory is used up; gone on return, and may be started."""
+        processes = self.processes()
+        for pid in processes:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        while any(map(_is_alive, processes)):
+            time.sleep(0.01)
 
     def processes(self) -> list[int]:
         """The server's processes, the first one first."""
         parent = int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
         return [parent, *map(int, children)]
+
+    def _ctl(self, *arguments: str | Path) -> None:
+        _run(self.as_user, self.pg_ctl, "-D", self.folder / "data", "-w", *arguments)
+
+
+def _is_alive(pid: int) -> bool:
+    """A zombie is not: nobody has asked yet how it ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
 
 
 @contextmanager
@@ -68,8 +100,11 @@ def running(binaries: Path) -> Iterator[str]:
 
 
 @contextmanager
-def serving(binaries: Path, *, tcp: bool = False) -> Iterator[Server]:
-    """A server that is up, on a Unix socket, and with `tcp` on a free port of 127.0.0.1 too."""
+def serving(binaries: Path, *, tcp: bool = False, fsync: bool = False) -> Iterator[Server]:
+    """A server that is up, on a Unix socket, and with `tcp` on a free port of 127.0.0.1 too.
+
+    Only with `fsync` does it find again what it has committed after a crash of the machine.
+    """
     # Short, because the path of a Unix socket has at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     as_user = _unprivileged(folder)
@@ -78,12 +113,14 @@ def serving(binaries: Path, *, tcp: bool = False) -> Iterator[Server]:
         _run(as_user, binaries / "initdb", "-D", folder / "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
         port = _free_port() if tcp else _PORT
         addresses = "127.0.0.1" if tcp else "''"
-        options = f"-k {folder} -p {port} -c listen_addresses={addresses} -c fsync=off -c jit=off -c max_connections=50"
-        _run(as_user, binaries / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start")
+        synced = "on" if fsync else "off"
+        options = f"-k {folder} -p {port} -c listen_addresses={addresses} -c fsync={synced} -c jit=off"
+        server = Server(folder, port, binaries / "pg_ctl", as_user, f"{options} -c max_connections=50")
+        server.start()
         try:
-            yield Server(folder, port, binaries / "pg_ctl", as_user)
+            yield server
         finally:
-            _run(as_user, binaries / "pg_ctl", "-D", folder / "data", "-w", "-m", "immediate", "stop")
+            server.stop("immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -62,11 +62,13 @@ MIGRATING = Timeouts(statement_s=600.0, lock_s=600.0, idle_s=60.0, answer_s=620.
 def engine(url: str, timeouts: Timeouts, *, read_only: bool = False) -> sa.Engine:
     """Connections that are tried before they are used, and never waited for without an end.
 
+    What they commit is on the server's disk, whatever the server does by default; what the URL says of it wins.
     Transactions that only read see one moment, and what was true then.
     """
     asked = sa.make_url(url).query
     client = {name: value for name, value in timeouts.of_client().items() if name not in asked}
-    ours = [f"-c {name}={value}" for name, value in timeouts.of_session().items()]
+    session = {"synchronous_commit": "on"} | timeouts.of_session()  # 202 means durable, also when the power fails
+    ours = [f"-c {name}={value}" for name, value in session.items()]
     theirs = asked.get("options", ())
     made = sa.create_engine(
         url,

@@ -97,6 +97,16 @@ def test_the_limits_are_in_force_on_both_sides_of_a_connection(tcp_url: str) -> 
             assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
 
 
+def test_what_is_committed_is_on_the_disk_even_where_the_server_would_not_wait_for_it(tcp_url: str) -> None:
+    with opened(tcp_url) as store, store.begin() as tx:
+        name = tx.engine.url.database
+        tx.execute(sa.text(f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
+    with opened(tcp_url) as store, store.begin() as tx:
+        assert shown(tx, "synchronous_commit") == "on"
+    with opened(f"{tcp_url}&options=-c%20synchronous_commit%3Dremote_apply") as store, store.begin() as tx:
+        assert shown(tx, "synchronous_commit") == "remote_apply", "the URL has the last word"
+
+
 def test_a_migration_may_take_its_time(tcp_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr("receiver.store.migration.upgrade", lambda tx: seen.append(shown(tx, "statement_timeout")))

@@ -1,18 +1,20 @@
 """Nothing that goes wrong stops the loop in silence, and no alert keeps the others waiting."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from genesys.errors import Unavailable
+from receiver.store.database import Store
 from receiver.store.rollbacks import State
 from receiver.store.schema import alerts as alerts_table
 from receiver.store.schema import rollbacks as rollbacks_table
-from tests.integration.receiver_world import FLOW_ID, FlowInGenesys, GenesysInMemory, Scene, alert_of, scene
+from tests.integration.receiver_world import FLOW_ID, FlowInGenesys, GenesysInMemory, Scene, Time, alert_of, scene
 
 
 @pytest.fixture
@@ -41,6 +43,32 @@ def test_a_closed_alert_that_cannot_be_decided_keeps_no_other_waiting(here: Scen
     here.receiver.tick()
 
     assert here.published() == ["13.0"]
+
+
+class BusyStore(Store):
+    """Each of its transactions takes a while, as on a machine with much to do."""
+
+    def __init__(self, url: str, time: Time) -> None:
+        super().__init__(url)
+        self._time = time
+
+    def transact(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self._time.pass_(0.2)
+        return super().transact(work, *args, **kwargs)
+
+
+def test_a_flood_of_alerts_that_are_over_keeps_no_rollback_waiting_and_each_has_its_turn(here: Scene) -> None:
+    flood = [alert_of(f"flow-{number}", firing=False) for number in range(2, 102)]
+    here.deliver(*flood, alert_of())
+    began_at = here.time.now
+    here.store.close()
+    here.store = BusyStore(here.settings.database_url, here.time)
+    here.receiver = here.another_receiver("receiver-1")
+    here.run(60)
+
+    ((published_at, _, _),) = here.genesys.published
+    assert published_at - began_at < 10
+    assert here.verdicts().count("resolved") == len(flood)
 
 
 def test_a_rollback_that_cannot_go_on_keeps_no_other_waiting(tmp_path: Path) -> None:
