@@ -42,6 +42,7 @@ class _Zygote:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C is not for it: it ends the receivers when we are gone
         )
         self._lock = threading.Lock()
 

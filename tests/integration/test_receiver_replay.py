@@ -102,7 +102,7 @@ def test_the_output_can_be_read_by_a_program(store: Store, genesys: SimulatorPro
     first, second = json.loads(done.stdout)["decisions"]
     assert (first["flow_version"], first["unknown"]) == ("13.0", [])
     assert second["verdict"] == "superseded"
-    assert {"guard", "holds_back", "value", "limit", "unknown"} == set(first["guards"][0])
+    assert {"guard", "holds_back", "value", "limit", "unknown", "overridden"} == set(first["guards"][0])
 
 
 @pytest.mark.parametrize("at_work", [True, False], ids=["a receiver at work", "no receiver"])
