@@ -13,6 +13,7 @@ from genesys.dialect import GenesysCloud
 from genesys.errors import GenesysError, Throttled, Unavailable
 from genesys.flows import FlowVersion
 from genesys.log import event
+from receiver.reader import Reading
 from receiver.store import contents
 from receiver.store.database import Store, Transaction, clock
 
@@ -77,6 +78,14 @@ class Contents:
             self._in_vain.clear()
         self._in_vain[(flow_id, version)] = now + pause_s
         return None
+
+
+def to_compare(accused: str, reading: Reading) -> list[str]:
+    """What is worth comparing before a decision about an accused version; nothing unless it is known to be live."""
+    flow, versions = reading.flow.value, reading.versions.value
+    if flow is None or versions is None or flow.live_version != accused:
+        return []
+    return worth_comparing(accused, versions)
 
 
 def worth_comparing(accused: str, versions: Sequence[FlowVersion]) -> list[str]:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from receiver.contents import Contents, to_compare
 from receiver.deciding import decide_one
 from receiver.gather import is_understood
 from receiver.policy import Decision
@@ -35,6 +36,7 @@ def replay(
 
     With `offline` nobody is asked anything; guards that rest on an answer then refuse.
     """
+    compared = {org: Contents(org, one.store, one.genesys, clock=one.clock) for org, one in tools.items()}
     if not offline:
         for one in tools.values():
             one.alertmanagers.refresh(now)
@@ -45,6 +47,8 @@ def replay(
         for alert in stored:
             # An alert of an organization that nobody configured is anybody's, as in the loop.
             used = tools.get(alert.org) or next(iter(tools.values()))
+            if alert.id in readings:
+                compared[alert.org].read(alert.object_id, to_compare(alert.version, readings[alert.id]), now=now)
             with copy.begin() as tx:
                 decision = decide_one(tx, used, alert, readings.get(alert.id) or unread(why))
             yield Replayed(recording.where, alert, decision)

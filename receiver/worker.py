@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from threading import Event
 
 from genesys.log import event
-from receiver.contents import Contents, worth_comparing
+from receiver.contents import Contents, to_compare
 from receiver.deciding import decide_one
 from receiver.gather import is_understood
 from receiver.metrics import Outcome
@@ -205,11 +205,9 @@ class Worker:
     def _compare_contents(self, batch: list[StoredAlert], readings: Mapping[str, Reading], now: float) -> None:
         """Before the decision: a target that is the same as what fails would help nobody."""
         for alert in batch:
-            reading = readings.get(alert.object_id)
-            versions, flow = (None, None) if reading is None else (reading.versions.value, reading.flow.value)
-            if versions is not None and flow is not None and flow.live_version == alert.version:
-                with self._apart(alert=alert.id):
-                    self._contents.read(alert.object_id, worth_comparing(alert.version, versions), now=now)
+            with self._apart(alert=alert.id):
+                read = readings.get(alert.object_id)
+                self._contents.read(alert.object_id, [] if read is None else to_compare(alert.version, read), now=now)
 
     def _worth_reading(self, batch: list[StoredAlert]) -> list[str]:
         """Flows of the alerts that are not refused whatever Genesys Cloud says."""
