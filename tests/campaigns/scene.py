@@ -133,7 +133,7 @@ class Scene:
         def have_ended() -> bool:
             known = self.rollbacks()
             due = [(one.org, one.flow_id, one.version) for one in incidents if one.kind is Kind.BAD]
-            return all(any(one.wrote and one.state in ENDS for one in known.get(key, [])) for key in due)
+            return all(any(_is_final(one) for one in known.get(key, [])) for key in due)
 
         wait_until(have_ended, "the rollbacks of this round", within_s=ENDS_WITHIN_S, every_s=0.3)
 
@@ -192,6 +192,11 @@ class Scene:
     @staticmethod
     def _give_back(tx: Transaction, org: str, flow_id: str) -> None:
         controls.release(tx, org, flow_id, owner=PEOPLE, by=PEOPLE, now=clock(tx))
+
+
+def _is_final(rollback: Rollback) -> bool:
+    """It has ended, and not before its write, which would be tried again."""
+    return rollback.state in ENDS and (rollback.wrote or rollback.state is State.SUPERSEDED)
 
 
 @contextmanager

@@ -138,7 +138,7 @@ def stories_of(here: Scene, incidents: Sequence[Incident]) -> list[Story]:
     publishes = {org: cloud.publishes() for org, cloud in here.clouds.items()}
     stories = []
     for one in incidents:
-        (rollback,) = [found for found in known[one.org, one.flow_id, one.version] if found.wrote]
+        rollback = known[one.org, one.flow_id, one.version][-1]
         own = [permit for permit in permits if permit.rollback_id == rollback.id]
         later = [other for other in incidents if (other.org, other.flow_id) == (one.org, one.flow_id)]
         next_at = min((other.began_at for other in later if other.began_at > one.began_at), default=float("inf"))
