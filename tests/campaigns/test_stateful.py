@@ -5,6 +5,7 @@ a Genesys Cloud that does with a publish whatever it can. `stateful/promises.py`
 """
 
 import itertools
+import math
 import os
 import tempfile
 import time
@@ -68,12 +69,13 @@ def drive(
 ) -> None:
     """Run batches of examples until so many steps are done; each batch has a seed of its own."""
     for number in itertools.count():
-        if tally.steps >= steps:
+        left = steps - tally.steps
+        if left <= 0:
             return
         run_state_machine_as_test(
             seed(SEED + number)(machine),
             settings=settings(
-                max_examples=EXAMPLES_OF_A_BATCH,
+                max_examples=min(EXAMPLES_OF_A_BATCH, math.ceil(left / STEPS_OF_AN_EXAMPLE)),
                 stateful_step_count=STEPS_OF_AN_EXAMPLE,
                 deadline=None,
                 database=None,
