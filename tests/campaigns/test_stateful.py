@@ -5,6 +5,7 @@ a Genesys Cloud that does with a publish whatever it can. `stateful/promises.py`
 """
 
 import itertools
+import math
 import os
 import tempfile
 import time
@@ -68,12 +69,13 @@ def drive(
 ) -> None:
     """Run batches of examples until so many steps are done; each batch has a seed of its own."""
     for number in itertools.count():
-        if tally.steps >= steps:
+        left = steps - tally.steps
+        if left <= 0:
             return
         run_state_machine_as_test(
             seed(SEED + number)(machine),
             settings=settings(
-                max_examples=EXAMPLES_OF_A_BATCH,
+                max_examples=min(EXAMPLES_OF_A_BATCH, math.ceil(left / STEPS_OF_AN_EXAMPLE)),
                 stateful_step_count=STEPS_OF_AN_EXAMPLE,
                 deadline=None,
                 database=None,
@@ -150,27 +152,34 @@ class Bug:
     otherwise: str = "effective"
 
 
-def _overtaken(number: int, org: str) -> st.SearchStrategy[Interruption]:
+def _once(seam: str, nth: st.SearchStrategy[int], act: choices.Acts) -> st.SearchStrategy[list[Interruption]]:
+    return st.builds(Interruption, st.just(seam), nth, act).map(lambda one: [one])
+
+
+def _overtaken(number: int, org: str) -> st.SearchStrategy[list[Interruption]]:
     """Right before it decides: another process takes the lease, and dies with it."""
-    return st.builds(
-        Interruption,
-        st.just(ANY),
-        st.integers(8, 34),
-        choices.overtaking(number, org, st.sampled_from([5, 6, 7])),
+    return _once(ANY, st.integers(8, 34), choices.overtaking(number, org, st.sampled_from([5, 6, 7])))
+
+
+def _raced(number: int, org: str) -> st.SearchStrategy[list[Interruption]]:
+    return _once(ANY, st.integers(4, 36), choices.rivals(number, org))
+
+
+def _overtaken_twice(number: int, org: str) -> st.SearchStrategy[list[Interruption]]:
+    """While it waits for the answer to its publish others take over, one after the other."""
+    takeover = st.builds(
+        Interruption, st.just("after the publish"), st.just(1), choices.overtaking(number, org, st.just(0))
     )
+    return st.lists(takeover, min_size=2, max_size=3)
 
 
-def _raced(number: int, org: str) -> st.SearchStrategy[Interruption]:
-    return st.builds(Interruption, st.just(ANY), st.integers(4, 36), choices.rivals(number, org))
-
-
-def _stopped(_number: int, _org: str) -> st.SearchStrategy[Interruption]:
+def _stopped(_number: int, _org: str) -> st.SearchStrategy[list[Interruption]]:
     """A pause between the decision and the permit."""
-    return st.builds(Interruption, st.just(ANY), st.integers(16, 34), choices.pauses)
+    return _once(ANY, st.integers(16, 34), choices.pauses)
 
 
-def _stalled(_number: int, _org: str) -> st.SearchStrategy[Interruption]:
-    return st.builds(Interruption, st.just(PERMITTED), st.just(1), choices.stalls)
+def _stalled(_number: int, _org: str) -> st.SearchStrategy[list[Interruption]]:
+    return _once(PERMITTED, st.just(1), choices.stalls)
 
 
 PLANTED = {
@@ -182,9 +191,9 @@ PLANTED = {
         confirmation,
         "_settled_at",
         lambda *_: 0.0,
-        _raced,
+        _overtaken_twice,
         frozenset({"one_effect_of_a_rollback", "never_two_publishes_under_way"}),
-        otherwise="lost, effect unseen after 60 s",
+        otherwise="lost before",
     ),
     "a sender that ignores its permit": Bug(
         Process, "_monotonic", lambda _: 0.0, _stalled, frozenset({"with_a_permit_in_force"})

@@ -18,7 +18,7 @@ from tests.campaigns.stateful.world import FLOWS, Tally, World, faults_into
 
 LAST_ROUNDS = 60  # until nothing is under way any more, once nothing stands in the way
 
-Aim = Callable[[int, str], st.SearchStrategy[Interruption]]
+Aim = Callable[[int, str], st.SearchStrategy[list[Interruption]]]
 """What is to interrupt a round of a process in an organization."""
 
 
@@ -189,4 +189,4 @@ class Aimed(Core):
         data=st.data(), seconds=before_a_round, number=processes, org=orgs, spared=st.sampled_from([False, False, True])
     )
     def tick(self, data: st.DataObject, seconds: float, number: int, org: str, spared: bool) -> None:
-        self.round(seconds, number, org, *([] if spared else [data.draw(type(self).aim(number, org))]))
+        self.round(seconds, number, org, *([] if spared else data.draw(type(self).aim(number, org))))
