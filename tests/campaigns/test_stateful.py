@@ -60,6 +60,7 @@ def settings_in(folder: Path) -> ReceiverSettings:
         webhooks=[{"name": "pager", "url": "http://127.0.0.1:9/"}],
         budget_per_flow=BUDGET_PER_FLOW,
         budget_per_org=BUDGET_PER_ORG,
+        common_cause_min_flows=99,  # every flow fails
         timing={"target_min_live_s": 600.0},  # so that many versions would do as a target
     )
 
@@ -135,7 +136,7 @@ def taken_from_anybody(tx: Transaction, name: str, owner: str, *, now: float, le
     return made
 
 
-def decided_before(_facts: Situation, _limits: Limits) -> Decision:
+def decided_before(_facts: Situation, _limits: Limits, _overridden: frozenset[Verdict]) -> Decision:
     """What was decided when the rollback was planned still holds, says whoever does not look again."""
     return Decision(Verdict.ROLL_BACK, ())
 

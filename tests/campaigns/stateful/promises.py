@@ -5,11 +5,14 @@ kept. None of them calls a guard of the product, or asks what it has decided.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 
+from tests.campaigns.stateful.cloud import client_of
 from tests.campaigns.stateful.past import DAY_S, Commit, Past, Publish
 from tests.campaigns.stateful.rows import Attempt, Permit
 
 LOCKOUT_S = 900.0
+DEPLOYMENT_S = 600.0
 PERMIT_S = 5.0
 PROOF_S = 195.0  # permit_s + timeout_s + publish_deadline_s: so long after the permit a lost publish may take effect
 MAX_SENDS = 2  # refused ones aside
@@ -24,6 +27,28 @@ def one_rollback_at_a_time(commit: Commit, _: Past) -> Broken:
     for attempt in commit.after.leased:
         found.setdefault(attempt.org, set()).add(attempt.group)
     yield from (f"{len(groups)} at once in {org}: {sorted(groups)}" for org, groups in found.items() if len(groups) > 1)
+
+
+def one_publish_at_a_time(commit: Commit, _: Past) -> Broken:
+    """Nor two of one change set between their permit and their confirmation."""
+    found: dict[str, list[str]] = {}
+    for attempt in commit.after.leased:
+        if attempt.state != "planned":
+            found.setdefault(attempt.org, []).append(attempt.id)
+    yield from (f"{len(ids)} publish in {org}: {sorted(ids)}" for org, ids in found.items() if len(ids) > 1)
+
+
+def nothing_in_an_attempt_that_was_not_published_together(commit: Commit, _: Past) -> Broken:
+    """Each flow once, of one client, and never more than ten minutes between two publications."""
+    for planned in commit.planned:
+        members = [one for one in commit.after.attempts.values() if one.group == planned.group]
+        if len({one.flow_id for one in members}) < len(members):
+            yield f"{planned.id} is the second rollback of {planned.flow_id} in {planned.group}"
+        if len({client_of(one.flow_id) for one in members}) > 1:
+            yield f"{planned.group} has flows of several clients: {[one.flow_id for one in members]}"
+        dates = sorted(one.live_since for one in members)
+        if any(later - sooner > DEPLOYMENT_S for sooner, later in pairwise(dates)):
+            yield f"the versions of {planned.group} were published at {dates}"
 
 
 def one_holder_of_a_lease(commit: Commit, _: Past) -> Broken:
@@ -61,10 +86,10 @@ def within_the_budget(attempt: Attempt, permit: Permit, _process: str, past: Pas
         for one, at in past.first_permits.items()
         if at > since and one != attempt.id and past.wrote(one)
     ]
-    of_org = [one for one in lately if one.org == attempt.org]
-    of_flow = [one for one in of_org if one.flow_id == attempt.flow_id]
+    of_org = {one.group for one in lately if one.org == attempt.org} - {attempt.group}
+    of_flow = [one for one in lately if (one.org, one.flow_id) == (attempt.org, attempt.flow_id)]
     if len(of_flow) >= BUDGET_PER_FLOW or len(of_org) >= BUDGET_PER_ORG:
-        yield f"{len(of_flow)} rollbacks of the flow and {len(of_org)} of the organization before it"
+        yield f"{len(of_flow)} rollbacks of the flow and {len(of_org)} attempts of the organization before it"
 
 
 def obeyed_every_stop(attempt: Attempt, permit: Permit, process: str, past: Past) -> Broken:
@@ -161,7 +186,13 @@ def _names(*functions: Callable[..., Broken]) -> Mapping[str, Callable[..., Brok
     return {function.__name__: function for function in functions}
 
 
-OF_A_COMMIT = _names(one_rollback_at_a_time, one_holder_of_a_lease, written_under_the_lease)
+OF_A_COMMIT = _names(
+    one_rollback_at_a_time,
+    one_publish_at_a_time,
+    nothing_in_an_attempt_that_was_not_published_together,
+    one_holder_of_a_lease,
+    written_under_the_lease,
+)
 OF_A_PERMIT = _names(
     outside_every_lockout,
     within_the_budget,

@@ -19,12 +19,9 @@ class Attempt:
     accused: str
     target: str
     state: str
+    group: str  # the attempt: what counts as one, the rollbacks of one change set
+    live_since: float  # of the accused version
     shadow: bool
-
-    @property
-    def group(self) -> str:
-        """What counts as one: several rollbacks of one deployment would share it."""
-        return self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +75,8 @@ def read(reader: Reader, before: Rows = NOTHING, *, only_leases: bool = False) -
 
 
 _LEASES = "SELECT name, owner, fence, expires_at FROM leases"
-_ATTEMPTS = "SELECT id, org, object_id, accused_version, target_version, state, shadow FROM rollbacks"
+_ATTEMPTS = (
+    "SELECT id, org, object_id, accused_version, target_version, state, attempt_id, live_since, shadow FROM rollbacks"
+)
 _PERMITS = "SELECT rollback_id, number, target_version, issued_at, valid_until, answer FROM permits ORDER BY number"
 _DECIDED = "SELECT rollback_id, count(*) FROM decisions WHERE verdict = 'roll_back' GROUP BY rollback_id"

@@ -19,14 +19,14 @@ from receiver.config import ReceiverSettings
 from receiver.store.database import StoreUnavailable
 from receiver.store.leases import LeaseLost
 from tests.campaigns.stateful import rows
-from tests.campaigns.stateful.cloud import CampaignAlertmanager, CampaignGenesys, Sent
+from tests.campaigns.stateful.cloud import CampaignAlertmanager, CampaignGenesys, Sent, client_of
 from tests.campaigns.stateful.databases import IMPATIENT, Database
 from tests.campaigns.stateful.past import Commit, Look, Past, Publish
 from tests.campaigns.stateful.promises import OF_A_COMMIT, OF_A_PERMIT, OF_A_PUBLISH
 from tests.campaigns.stateful.seams import CRASH, IN_TRANSACTION, Act, Interruption, Killed, Run, Seams, SeamStore
 from tests.integration.receiver_world import BAD_PUBLISH_AT, DAY_S, FlowInGenesys, Receiver, Time
 
-FLOWS = {"retail": ("flow-1", "flow-2", "shadow"), "bank": ("flow-1",)}
+FLOWS = {"retail": ("flow-1", "flow-2", "flow-3", "shadow"), "bank": ("flow-1",)}
 ANALYTICS = Analytics(history_s=12 * 3600)  # a week would be slower and tell nothing else
 PROCESSES = 3
 OF_OTHERS = ("tick", "overtake")
@@ -171,7 +171,7 @@ class World:
 
 def _flow(flow_id: str) -> FlowInGenesys:
     timeline = [(BAD_PUBLISH_AT - 30 * DAY_S, "12.0"), (BAD_PUBLISH_AT - 10 * DAY_S, "13.0"), (BAD_PUBLISH_AT, "14.0")]
-    return FlowInGenesys(id=flow_id, timeline=timeline)
+    return FlowInGenesys(id=flow_id, timeline=timeline, published_by=client_of(flow_id))
 
 
 @contextmanager
