@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from genesys.evidence import Evidence, Outcomes, Signal
-from genesys.excess import ExcessLimits, find_excess, threshold_for
+from genesys.excess import BREACH_MINUTES, find_excess, threshold_for
 from genesys.flows import Flow
 from genesys.history import baseline_ratio
 from receiver.change_set import Publication, count_change_sets
@@ -133,7 +133,7 @@ def _neighbour(flow: Flow, past: _Past, probation: ProbationLimits) -> Neighbour
     fails = established = False
     for signal in Signal:
         tallies = past.evidence.tallies(flow.id, version, signal, since)
-        if sum(1 for tally in tallies.values() if tally.errors) < ExcessLimits().breach_minutes:
+        if sum(1 for tally in tallies.values() if tally.errors) < min(BREACH_MINUTES.values()):
             continue  # nothing could convict it; most flows end here, and their history need not be added up
         baseline = baseline_ratio(past.history, flow_id=flow.id, live_version=version, live_since=since, signal=signal)
         threshold = threshold_for(past.threshold_ratio, baseline)
