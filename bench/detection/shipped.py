@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from bench.detection.traffic import POLLS_BEFORE, SETTLE_POLLS, Counts, Flags, Ratios, Traffic
+from bench.detection.traffic import POLLS_BEFORE, SETTLE_POLLS, Counts, Flags, Ratios, Readings, Traffic
 from bench.detection.windows import Window, Windows, breached, some_rows
 from genesys.evidence import WINDOWS, Tally
 from genesys.excess import ACCUSING_WINDOWS, THRESHOLD_CAP, ExcessLimits, find_excess
@@ -121,8 +121,8 @@ def rolled_back(
     bucket = np.maximum(np.arange(fires.shape[1]) - SETTLE_POLLS, 0)
     asks = fires & polled & is_convicted[:, bucket]
     decided = np.full(traffic.shape[0], NEVER, dtype=np.int64)
-    for row in np.flatnonzero(asks.any(axis=1)):
-        for poll in np.flatnonzero(asks[row]):
+    for row in np.flatnonzero(asks.any(axis=1)).tolist():
+        for poll in np.flatnonzero(asks[row]).tolist():
             if is_recovered(traffic, row, poll) or (holds_back is not None and holds_back(row, poll)):
                 continue
             if has_left_probation(traffic, row, poll):
@@ -139,13 +139,13 @@ def is_recovered(traffic: Traffic, row: int, poll: int) -> bool:
     return bool(errors[ended].sum() == 0 and exits[ended].sum() >= _RECOVERED_EXITS)
 
 
-def column_of(readings: object, row: int, poll: int) -> Counts:
+def column_of(readings: Readings, row: int, poll: int) -> Counts:
     """The buckets of one publish as a poll reads them, oldest first."""
     newest = poll - SETTLE_POLLS
-    seen: Counts = readings.final[row, : newest + 1].copy()  # type: ignore[attr-defined]
-    for age, name in enumerate(("first", "second", "third")):
+    seen: Counts = readings.final[row, : newest + 1].copy()
+    for age, reading in enumerate((readings.first, readings.second, readings.third)):
         if newest - age >= 0:
-            seen[newest - age] = getattr(readings, name)[row, newest - age]
+            seen[newest - age] = reading[row, newest - age]
     return seen
 
 

@@ -96,12 +96,15 @@ def simulate(
     ratio = _ratio(cell, rng, rows, columns, start) if ratio is None else ratio
     if cell.burst_minutes:
         ratio = _with_burst(cell, rng, ratio, rows, columns)
-    errors, entries, exits = _calls(cell, rng, rate, ratio)
+    calls = _calls(cell, rng, rate, ratio)
     polled, counted = _polls(rng, rows, cell.minutes)
     baseline = _baseline(cell, rng, rows, volume)
     threshold = np.array([threshold_for(CONFIGURED_RATIO, None if np.isnan(one) else float(one)) for one in baseline])
+    errors, entries, exits = _as_read(rng, [np.where(counted, count[:, 1:], 0).astype(np.int32) for count in calls])
     return Traffic(
-        *_as_read(rng, [np.where(counted, count[:, 1:], 0).astype(np.int32) for count in (errors, entries, exits)]),
+        errors=errors,
+        entries=entries,
+        exits=exits,
         polled=polled,
         published_min=published,
         minute_of_hour=start % 60,
