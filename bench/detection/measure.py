@@ -16,6 +16,7 @@ from bench.detection.cell import Cell, Errors
 from bench.detection.rule_sets import JUDGES, RuleSet, log_likelihood
 from bench.detection.shipped import FOR_POLLS
 from bench.detection.traffic import CONFIGURED_RATIO, REDIALS, SETTLE_POLLS, Traffic, simulate
+from genesys.history import Z_ONE_SIDED_95
 
 CHUNK = 400_000  # minutes of publishes at once: fits into the caches' neighbourhood
 COMPARED = 2_000  # publishes that the other rule sets are shown: they are wrong often enough
@@ -26,6 +27,7 @@ ALERT_TO_LIVE_MIN = (1 + 2 + 2 + 20) / 60  # Alertmanager, a tick, reading; and 
 CUSUM_NULL = 0.03
 _CUSUM_PUBLISHES = 3_000
 _CUSUM_TAIL = 0.01
+_EXACT_EVENTS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +149,11 @@ def _cusum_minutes(traffic: Traffic, score: npt.NDArray[np.float64], limit: floa
 
 def poisson_upper(events: int) -> float:
     """Upper end of the one-sided 95 % interval of a Poisson mean, of which so many events were seen: 2.996 of none."""
+    if events > _EXACT_EVENTS:
+        at = events + 1.0
+        return float(at * (1 - 1 / (9 * at) + Z_ONE_SIDED_95 / (3 * math.sqrt(at))) ** 3)  # Wilson and Hilferty
     low, high = float(events), events + 10 * math.sqrt(events + 1) + 10
-    for _ in range(80):
+    for _ in range(60):
         middle = (low + high) / 2
         chance = sum(
             math.exp(count * math.log(middle) - middle - math.lgamma(count + 1)) for count in range(events + 1)
