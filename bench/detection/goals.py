@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 from bench.detection.cell import Cell, Errors
 from bench.detection.grid import GUIDE, Grid
-from bench.detection.measure import Result, beyond_cusum_min
+from bench.detection.measure import Result
 from bench.detection.rule_sets import RuleSet
+from bench.detection.shipped import FOR_POLLS
 
 FALSE_PER_10000 = {Errors.INDEPENDENT: 1.0, Errors.REDIALS: 10.0, Errors.SWINGS: 10.0, Errors.BETA: 10.0}
 BURST_SHARE = {1: 0.01, 2: 0.05}
 GUIDE_MIN = ((200.0, 15.0), (10.0, 30.0))  # from so many calls a minute on, so many minutes in the median
 BEYOND_CUSUM_MIN = 2.0
+CUSUM_WITHIN_MIN = 60.0  # a detector that needs longer sets no limit
 LEFT_ALONE = 0.99
 
 
@@ -67,9 +69,9 @@ def _delays(result: Result, rule_set: RuleSet) -> Iterator[Check]:
         limit = next((minutes for volume, minutes in GUIDE_MIN if cell.per_minute >= volume), None)
         if limit is not None and not cell.rhythm:
             yield _check("minutes to the alert at 6 %", result, found.alert_min[0], limit)
-    beyond = beyond_cusum_min(result, rule_set)
-    if beyond is not None and not cell.rhythm:
-        yield _check("minutes beyond CUSUM and hysteresis", result, beyond, BEYOND_CUSUM_MIN)
+    best, beyond = result.cusum_min, result.beyond_cusum_min
+    if best is not None and best < CUSUM_WITHIN_MIN and beyond is not None and not cell.rhythm:
+        yield _check("minutes beyond CUSUM and hysteresis", result, beyond - FOR_POLLS, BEYOND_CUSUM_MIN)
 
 
 def _at_threshold(result: Result, rule_set: RuleSet) -> Iterator[Check]:

@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from bench.detection.cell import Cell, Errors
 from bench.detection.rule_sets import JUDGES, RuleSet, log_likelihood
-from bench.detection.shipped import FOR_POLLS
 from bench.detection.traffic import CONFIGURED_RATIO, REDIALS, SETTLE_POLLS, Traffic, simulate
 from genesys.history import Z_ONE_SIDED_95
 
@@ -61,6 +60,7 @@ class Result:
     found: dict[RuleSet, Found]
     cusum_min: float | None = None  # median from publish to where the best possible detector would alert
     cusum_independent_min: float | None = None  # the same of one that need not withstand redials
+    beyond_cusum_min: float | None = None  # how much later the first rule set alerts, of the same publish; median
 
 
 def run(cell: Cell, seed: int, rule_sets: tuple[RuleSet, ...]) -> Result:
@@ -83,12 +83,13 @@ def run(cell: Cell, seed: int, rule_sets: tuple[RuleSet, ...]) -> Result:
             easier.append(_cusum_minutes(traffic, score, limits[0]))
         if done + traffic.shape[0] >= cell.publishes and not _runs_on(cell, acted[rule_sets[0]]):
             break
+    found = {rule_set: _found(minutes[rule_set], acted[rule_set]) for rule_set in rule_sets}
+    if limits is None:
+        return Result(cell, seed, found)
+    best = np.concatenate(cusum)
+    later = np.where(np.isinf(best), 0.0, np.concatenate(minutes[rule_sets[0]]) - np.minimum(best, 1e9))
     return Result(
-        cell,
-        seed,
-        {rule_set: _found(minutes[rule_set], acted[rule_set]) for rule_set in rule_sets},
-        float(np.median(np.concatenate(cusum))) if cusum else None,
-        float(np.median(np.concatenate(easier))) if easier else None,
+        cell, seed, found, _quantiles(best)[0], _quantiles(np.concatenate(easier))[0], round(_quantiles(later)[0], 6)
     )
 
 
@@ -160,10 +161,3 @@ def poisson_upper(events: int) -> float:
         )
         low, high = (middle, high) if chance > 0.05 else (low, middle)
     return high
-
-
-def beyond_cusum_min(result: Result, rule_set: RuleSet) -> float | None:
-    """How much later than the best possible detector and the hysteresis; None where that needs an hour or more."""
-    if result.cusum_min is None or result.cusum_min >= 60:
-        return None
-    return result.found[rule_set].alert_min[0] - result.cusum_min - FOR_POLLS
