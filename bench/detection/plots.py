@@ -1,6 +1,8 @@
 """The plots of docs/detection.md, as small SVG files that are the same for the same figures."""
 
+import io
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from bench.detection.rule_sets import RuleSet
 
 _VOLUMES = (0.5, 10.0, 200.0)
 _DELAY_RATIO = 0.15
+_NOT_DRAWN = re.compile(
+    r"<!DOCTYPE[^>]*>\s*|<metadata>.*?</metadata>\s*|[ \t]+$", re.DOTALL | re.MULTILINE
+)  # a date among it
 _NEVER_MIN = 1000.0  # where "never" is drawn
 _NONE_PER_10000 = 0.1  # where "none" is
 _SHOWN_ERRORS = (Errors.INDEPENDENT, Errors.SWINGS, Errors.BETA)
@@ -27,7 +32,9 @@ def write(folder: Path, results: Sequence[Result]) -> None:
         return
     mpl.rcParams.update({"svg.hashsalt": "detection", "svg.fonttype": "none", "font.size": 9})
     for name, figure in (("trade-off.svg", _trade_off(shown)), ("delay.svg", _delay(shown))):
-        figure.savefig(folder / name, metadata={"Date": None}, bbox_inches="tight")
+        drawn = io.StringIO()
+        figure.savefig(drawn, format="svg", bbox_inches="tight")
+        (folder / name).write_text(_NOT_DRAWN.sub("", drawn.getvalue()), encoding="utf-8")
 
 
 def _is_plain(cell: Cell) -> bool:
