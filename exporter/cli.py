@@ -114,7 +114,7 @@ def _resolve(organizations: Organizations, config: ExporterConfig) -> None:
 
     def applies(flow: Flow) -> tuple[str, ...]:
         policy = config.policy_for(flow)
-        return f"{policy.threshold_ratio:g}", ", ".join(sorted(policy.act_on)), policy.owner
+        return policy.told, ", ".join(sorted(policy.act_on)), policy.owner
 
     table, problems = resolve_flows(organizations.organizations, ("THRESHOLD", "ACTS ON", "OWNER"), applies)
     click.echo(table)

@@ -13,7 +13,6 @@ from exporter import metrics
 from exporter.config import ExporterConfig, FlowPolicy
 from exporter.live import LiveVersion, LiveVersions
 from genesys.evidence import WINDOWS, Evidence, Outcomes, Signal, Tally, breach_minutes, total
-from genesys.excess import threshold_for
 from genesys.flows import Flow
 
 LONG_WINDOWS = ("15m", "60m")  # five windows for everything would be a page of 110 MB at 5,000 flows
@@ -89,7 +88,7 @@ def _add_live(families: _Families, snapshot: Snapshot, policy: FlowPolicy, flow_
     for signal in Signal:
         acts = signal in policy.act_on
         baseline = snapshot.baselines.get((flow_id, signal))
-        threshold = threshold_for(policy.threshold_ratio, baseline)
+        threshold = policy.threshold(baseline)
         families.add(metrics.FLOW_SIGNAL_ACTS, flow_id, signal, value=acts)
         families.add(metrics.FLOW_THRESHOLD_RATIO, flow_id, signal, value=threshold)
         if baseline is not None:
@@ -103,7 +102,7 @@ def _add_live(families: _Families, snapshot: Snapshot, policy: FlowPolicy, flow_
 def _add_draining(families: _Families, snapshot: Snapshot, policy: FlowPolicy, flow_id: str, version: str) -> None:
     """A version that is not live: only the windows in which it still had outcomes."""
     for signal in Signal:
-        threshold = threshold_for(policy.threshold_ratio, snapshot.baselines.get((flow_id, signal)))
+        threshold = policy.threshold(snapshot.baselines.get((flow_id, signal)))
         counts = count_windows(snapshot.evidence, (flow_id, version), signal, threshold)
         for window in _windows_of(policy, signal):
             if counts[window].tally.volume:

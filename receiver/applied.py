@@ -48,7 +48,7 @@ def survey_with(settings: ReceiverSettings) -> Survey:
     """How a whole organization is judged, with what is configured for its flows."""
     return partial(
         survey,
-        threshold_ratio=lambda flow: first_match(settings.flows, flow).threshold_ratio,
+        policy_for=partial(first_match, settings.flows),
         probation=probation_limits(settings),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from genesys.evidence import Evidence, Signal, Tally, total
-from genesys.excess import find_excess, threshold_for
+from genesys.excess import find_excess
 from genesys.history import baseline_ratio
 from receiver.applied import Applied, common_cause_limits, probation_limits
 from receiver.common_cause import CommonCause, find_common_cause, others_started_until
@@ -66,9 +66,7 @@ def version_evidence(alert: StoredAlert, reading: Reading, applied: Applied | No
     baseline = baseline_ratio(
         history, flow_id=alert.object_id, live_version=alert.version, live_since=since, signal=signal
     )
-    threshold = max(
-        threshold_for(applied.policy.threshold_ratio, baseline), _ratio(alert.annotations.get("threshold_ratio", ""))
-    )
+    threshold = max(applied.policy.threshold(baseline), _ratio(alert.annotations.get("threshold_ratio", "")))
     tallies = evidence.tallies(alert.object_id, alert.version, signal, since)
     newest = _newest(tallies)
     return VersionEvidence(
