@@ -1,17 +1,20 @@
 """How polls end on the page: failures, staleness, several organizations, and when they begin."""
 
+import itertools
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.baselines import KEPT_INTERVALS, BaselineKeeper
 from exporter.config import ExporterConfig
 from exporter.metrics import CATALOGUE, SNAPSHOT_METRICS
 from exporter.page import Board
-from exporter.poller import Poller, last_tick, next_poll
+from exporter.poller import Poller, last_tick, next_poll, offset_of
 from exporter.process import ProcessMetrics
 from exporter.reader import OrganizationReader
 from genesys.dialect import Call, RateLimit
@@ -26,8 +29,9 @@ HOURS_BEFORE = [NOON - 3600 * hours for hours in range(1, 100)]
 class Exporter:
     """The exporter without threads, sockets and time: polls and scrapes happen when the test says so."""
 
-    def __init__(self, **worlds: World) -> None:
+    def __init__(self, *, offset_s: float = 0.0, **worlds: World) -> None:
         self.now = float(NOON)
+        self.offset_s = offset_s
         self.process = ProcessMetrics()
         self.board = Board(worlds, self.process, stale_after_s=CONFIG.stale_after_s, clock=lambda: self.now)
         self.pollers = {org: self._poller(org, world) for org, world in worlds.items()}
@@ -38,7 +42,7 @@ class Exporter:
 
         reader = OrganizationReader(org, world, Analytics(), tell_revisions=tell_revisions)
         baselines = BaselineKeeper(org, world, Analytics(), interval_s=CONFIG.baseline_interval_s)
-        return Poller(org, world, reader, baselines, config=CONFIG, board=self.board)
+        return Poller(org, world, reader, baselines, config=CONFIG, board=self.board, offset_s=self.offset_s)
 
     def poll(self, *, minutes_later: float = 1) -> None:
         self.now += minutes_later * MINUTE
@@ -334,3 +338,33 @@ def test_ticks_are_multiples_of_the_interval() -> None:
     assert last_tick(NOON + 59.9, 60) == NOON
     assert next_poll(NOON, 60) == NOON + 60
     assert next_poll(NOON + 0.1, 6) == NOON + 6
+
+
+def test_polls_of_different_organizations_and_exporters_begin_at_different_seconds_always_the_same() -> None:
+    names = [f"{org} {host} 0.0.0.0:9742" for org in ("retail", "claims", "travel") for host in ("a", "b")]
+    offsets = [offset_of(name, 60.0) for name in names]
+
+    assert offsets == [offset_of(name, 60.0) for name in names]
+    assert len({round(offset, 2) for offset in offsets}) == len(names)
+    assert all(0 <= offset < CONFIG.poll_interval_s / 12 for offset in offsets)
+    assert offset_of("retail a 0.0.0.0:9742", 2.0) == pytest.approx(offsets[0] / 30), "time-lapse"
+
+
+@given(offset_s=st.floats(0, 5, exclude_max=True), settle_s=st.floats(0, 300), start_s=st.floats(0, 60))
+def test_whatever_the_offset_each_poll_finds_exactly_one_new_settled_minute(
+    offset_s: float, settle_s: float, start_s: float
+) -> None:
+    ends: list[int] = []
+    exporter = Exporter(offset_s=offset_s, retail=World())
+    clock = Clock(NOON + start_s, ends_at=NOON + 600)
+
+    def wait(seconds: float) -> bool:
+        ended = clock.wait(seconds)
+        ends.append(Analytics(settle_s=settle_s).settled_end(clock.now))
+        return ended
+
+    exporter.pollers["retail"].run(clock=clock, wait=wait)
+
+    # The rules judge on two new minutes in three: a constant offset takes none from them.
+    assert len(ends) >= 9
+    assert {later - earlier for earlier, later in itertools.pairwise(ends)} == {MINUTE}
