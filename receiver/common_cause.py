@@ -11,9 +11,9 @@ from genesys.evidence import Evidence, Outcomes, Signal
 from genesys.excess import ExcessLimits, find_excess
 from genesys.flows import Flow
 from genesys.history import baseline_ratio
+from genesys.probation import ProbationLimits, judge_probation, stretches_of
 from genesys.thresholds import Judging
 from receiver.change_set import Publication, count_change_sets
-from receiver.probation import ProbationLimits, judge_probation, stretches_of
 
 MIN_ESTABLISHED = 2  # one established flow that fails may have a cause of its own
 MIN_DEPLOYMENTS = 2  # a cause that one deployment has alone is not common

@@ -6,11 +6,11 @@ from dataclasses import replace
 from genesys.evidence import Evidence, Signal, Tally, total
 from genesys.excess import find_excess
 from genesys.history import baseline_ratio
+from genesys.probation import Probation, judge_probation, stretches_of
 from receiver.applied import Applied, common_cause_limits, probation_limits
 from receiver.common_cause import CommonCause, find_common_cause, others_started_until
 from receiver.config import ReceiverSettings
 from receiver.identity import Identities, KnownBad
-from receiver.probation import Probation, judge_probation, stretches_of
 from receiver.reader import Reading
 from receiver.service import Record, Service, service_of
 from receiver.situation import VersionEvidence

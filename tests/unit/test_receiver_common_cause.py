@@ -6,9 +6,9 @@ import pytest
 
 from genesys.evidence import Evidence, Outcomes
 from genesys.flows import Flow
+from genesys.probation import ProbationLimits
 from receiver.common_cause import CommonCause, CommonCauseLimits, Neighbour, find_common_cause, survey
 from receiver.config import FlowPolicy
-from receiver.probation import ProbationLimits
 
 HEALTHY = Neighbour("f", "Main IVR", "14.0", "cx-as-code", 1000.0, fails=False, is_established=False)
 FAILING = replace(HEALTHY, fails=True)
