@@ -350,21 +350,42 @@ def test_polls_of_different_organizations_and_exporters_begin_at_different_secon
     assert offset_of("retail a 0.0.0.0:9742", 2.0) == pytest.approx(offsets[0] / 30), "time-lapse"
 
 
-@given(offset_s=st.floats(0, 5, exclude_max=True), settle_s=st.floats(0, 300), start_s=st.floats(0, 60))
-def test_whatever_the_offset_each_poll_finds_exactly_one_new_settled_minute(
-    offset_s: float, settle_s: float, start_s: float
+@given(offset_s=st.floats(0, 5, exclude_max=True), start_s=st.floats(0, 60), settle_s=st.floats(0, 300))
+def test_whatever_the_offset_polls_are_as_of_full_minutes_and_each_finds_one_new_settled_minute(
+    offset_s: float, start_s: float, settle_s: float
 ) -> None:
-    ends: list[int] = []
     exporter = Exporter(offset_s=offset_s, retail=World())
     clock = Clock(NOON + start_s, ends_at=NOON + 600)
+    polls: list[tuple[float, float]] = []
 
     def wait(seconds: float) -> bool:
+        as_of = exporter.board.last("retail").succeeded_at
+        assert as_of is not None
+        polls.append((as_of, clock.now))
+        return clock.wait(seconds)
+
+    exporter.pollers["retail"].run(clock=clock, wait=wait)
+
+    aligned = polls[1:]  # the first one comes at once
+    assert len(aligned) >= 8
+    assert all(as_of % MINUTE == 0 for as_of, _ in aligned)
+    assert all(began - as_of == pytest.approx(offset_s, abs=1e-3) for as_of, began in aligned)
+    # The rules judge on two new minutes in three: an offset takes none from them.
+    ends = [Analytics(settle_s=settle_s).settled_end(as_of) for as_of, _ in aligned]
+    assert {later - earlier for earlier, later in itertools.pairwise(ends)} == {MINUTE}
+
+
+def test_a_version_that_was_live_before_the_full_minute_counts_from_it_also_when_the_poll_begins_later() -> None:
+    world = World()
+    exporter = Exporter(offset_s=4.5, retail=world)
+    clock = Clock(NOON + 10.0, ends_at=NOON + 120)
+
+    def wait(seconds: float) -> bool:
+        world.go_live("14.0", published_at=NOON + 30.0)
         ended = clock.wait(seconds)
-        ends.append(Analytics(settle_s=settle_s).settled_end(clock.now))
+        exporter.now = clock.now
         return ended
 
     exporter.pollers["retail"].run(clock=clock, wait=wait)
 
-    # The rules judge on two new minutes in three: a constant offset takes none from them.
-    assert len(ends) >= 9
-    assert {later - earlier for earlier, later in itertools.pairwise(ends)} == {MINUTE}
+    assert exporter.scrape()["genesys_flow_live_since_timestamp_seconds"] == {"main 14.0 retail": NOON + 60}
