@@ -7,17 +7,8 @@ from typing import Any
 
 import pytest
 
-from simulator.analytics import (
-    CONVERSATION_DIMENSIONS,
-    CONVERSATION_METRICS,
-    FLOW_METRICS,
-    Query,
-    answer,
-    flow_dimensions,
-    iso,
-    read_query,
-    read_time,
-)
+from simulator.analytics import Query, answer, iso, read_query, read_time
+from simulator.catalogue import CONVERSATION_DIMENSIONS, CONVERSATION_METRICS, FLOW_METRICS, flow_dimensions
 from simulator.errors import ApiError
 from simulator.scenario import FlowSpec, Moment, Scenario, VersionSpec
 from simulator.simulation import Simulation
