@@ -86,8 +86,9 @@ class Tabulation:
     _groups: dict[Key, Group | None] = field(default_factory=dict)
 
     def add_happening(self, happening: Happening) -> None:
-        counted = self._counted(self.span.index(happening.at), happening.key)
-        if counted is not None:
+        group = self._group(happening.key)
+        if group is not None:
+            counted = self._counted(self.span.index(happening.at), group)
             kind = happening.key.kind
             counted.setdefault(kind, Counts()).add_one(happening.duration_s)
             for bound in self.grouping.bounds:
@@ -121,21 +122,22 @@ class Tabulation:
         return True
 
     def _add(self, index: int, key: Key, more: Counts) -> None:
-        counted = self._counted(index, key)
-        if counted is not None:
+        group = self._group(key)
+        if group is not None:
+            counted = self._counted(index, group)
             counted.setdefault(key.kind, Counts()).add(more)
             for bound in self.grouping.bounds:
                 part = bound.part_of(key.kind, more)
                 if part.count:
                     counted.setdefault(bound, Counts()).add(part)
 
-    def _counted(self, index: int, key: Key) -> dict[Counted, Counts] | None:
-        """What is counted in the group of `key` in a bucket; None if the question leaves it out."""
+    def _group(self, key: Key) -> Group | None:
+        """The group to which `key` belongs; None if the question leaves it out."""
         if key not in self._groups:
             self._groups[key] = self.grouping.group(key)
-        group = self._groups[key]
-        if group is None:
-            return None
+        return self._groups[key]
+
+    def _counted(self, index: int, group: Group) -> dict[Counted, Counts]:
         return self.table.setdefault(index, {}).setdefault(group, {})
 
 
