@@ -104,6 +104,8 @@ class History:
         # Apart, so that the same callers came and went whatever else they did.
         deeds = random.Random(f"{self._seed} history deeds {flow.id} {version.version} {hour}")  # noqa: S311
         calls = flow.calls_per_min * self._factor / 60 * (end - start)
+        if not calls:
+            return
         behaviour = version.behaviour(GOOD)
         for media, share in MEDIA.items():
             entry = Key(Kind.ENTRY, flow.id, version.version, media)
