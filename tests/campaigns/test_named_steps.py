@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.campaigns.conftest import Figures, Size
-from tests.integration.crashing import Run, crashes, run
+from tests.integration.crashing import Crash, Run, crashes, run
 from tests.integration.simulated_world import Simulated
 from tests.integration.test_crashes import STORIES, problems
 
@@ -42,9 +42,12 @@ def died(folder: Path, name: str, delay_s: float, every: int) -> Iterator[tuple[
         genesys.set(effect_delay=delay_s)
         story.arrange(genesys)
 
-    undisturbed = run(made(folder / "undisturbed"), arrange)
+    def tell(place: str, crash: Crash | None = None) -> Run:
+        return run(made(folder / place), arrange, crash, people=story.people, **story.settings)
+
+    undisturbed = tell("undisturbed")
     for number, crash in enumerate(crashes(undisturbed.done)[::every]):
-        after = run(made(folder / str(number)), arrange, crash)
+        after = tell(str(number), crash)
         yield after, [f"{name}: {problem}" for problem in problems(story, crash, after)]
 
 
