@@ -27,6 +27,7 @@ STARTED = "nFlow"  # counted when a flow starts
 ENDED = "tFlow"  # counted when it ends: only then its exit reason is known
 CONVERSATIONS = "nConversations"  # new, and not known everywhere yet
 OFFERED = "nOffered"  # the next best, known for long
+FLOW_AGGREGATES = "analytics/flows/aggregates/query"
 DEBUG_VERSION = "debug"  # test calls of the Architect editor
 
 
@@ -53,8 +54,11 @@ class Platform:
             # Two queries, because it is not documented whether what has just started is counted without an exit reason.
             for metric, group_by in ((ENDED, ("exitReason",)), (STARTED, ())):
                 query = Query(start, end, bucket_s, [metric], ["flowId", "flowVersion", *group_by], chunk)
-                for group, counts in self._rows("flows", query, deadline):
-                    _count(found, query, group, counts)
+                try:
+                    for group, counts in self._rows("flows", query, deadline):
+                        _count(found, query, group, counts)
+                except OverflowError as error:
+                    raise unexpected(FLOW_AGGREGATES, "more outcomes than there can be") from error
         return Evidence(start, end, bucket_s, found)
 
     def conversations(self, start: int, end: int, *, bucket_s: int) -> Mapping[int, tuple[int, int]]:
@@ -158,17 +162,19 @@ def _chunks(flow_ids: Sequence[str], size: int) -> list[tuple[str, ...]]:
 
 def _count(found: dict[tuple[str, str], Columns], query: Query, group: Group, counts: Mapping[str, Column]) -> None:
     """Add one row to what was found; what belongs to no version accuses none."""
-    if not counts or not group.flow_id or not group.flow_version or group.flow_version == DEBUG_VERSION:
+    if not group.flow_id or not group.flow_version or group.flow_version == DEBUG_VERSION:
+        return
+    ended, started = counts.get(ENDED, ()), counts.get(STARTED, ())
+    if not any(ended) and not any(started):
         return
     key = (group.flow_id, group.flow_version)
     columns = found.get(key)
     if columns is None:
         columns = found[key] = Columns(query.start, query.buckets, query.bucket_s)
-    if ENDED in counts:
-        # An end without a reason is an end all the same.
-        columns.add_exits(group.exit_reason or "UNKNOWN", counts[ENDED])
-    if STARTED in counts:
-        columns.add_entries(counts[STARTED])
+    if ended:
+        columns.add_exits(group.exit_reason or "UNKNOWN", ended)  # an end without a reason is an end all the same
+    if started:
+        columns.add_entries(started)
 
 
 def _canonical(told: Mapping[str, object]) -> bytes:
