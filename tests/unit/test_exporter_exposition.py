@@ -13,16 +13,12 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from exporter.config import ExporterConfig
 from exporter.exposition import Format, Lines, assemble, header, render, render_families
-from exporter.live import LiveVersion
 from exporter.metrics import CATALOGUE, FLOW_INFO, SNAPSHOT_METRICS, UP, Metric, Sample
-from exporter.page import Board, Published, prepared
+from exporter.page import Board
 from exporter.process import ProcessMetrics
-from exporter.snapshot import Snapshot, samples
-from genesys.dialect import Call, RateLimit
-from genesys.evidence import Evidence
-from tests.unit.exporter_world import MAIN, MINUTE, NOON, bad
+from genesys.dialect import Call
+from tests.unit.exporter_pages import full_board, poll_of
 
 
 class _Families(Collector):
@@ -31,18 +27,6 @@ class _Families(Collector):
 
     def collect(self) -> Iterator[Family]:
         return iter(self._families)
-
-
-def _named(name: str) -> list[Sample]:
-    found = Snapshot(
-        org="retail",
-        flows={"main": replace(MAIN, name=name)},
-        live={"main": LiveVersion("13.0", NOON - 1800.5, NOON - 1800.5)},
-        evidence=Evidence(NOON - 3600, NOON, MINUTE, {("main", "13.0"): {NOON - 60: bad(3)}}),
-        conversations={},
-        baselines={},
-    )
-    return list(samples(found, ExporterConfig()))
 
 
 def _librarys(given: list[Sample]) -> bytes:
@@ -77,7 +61,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_flows_name_comes_out_as_it_went_in(name: str) -> None:
-    page = _page(SNAPSHOT_METRICS, render(_named(name)))
+    page = _page(SNAPSHOT_METRICS, render(poll_of(name)))
 
     infos = [sample for family in text_string_to_metric_families(page.decode()) for sample in family.samples]
     assert [info.labels["flow_name"] for info in infos if info.name == FLOW_INFO.name] == [name]
@@ -85,13 +69,13 @@ def test_a_flows_name_comes_out_as_it_went_in(name: str) -> None:
 
 @given(name=st.text())
 def test_the_page_says_the_same_as_the_librarys_for_any_name(name: str) -> None:
-    given = _named(name)
+    given = poll_of(name)
 
     assert _samples(_page(SNAPSHOT_METRICS, render(given))) == _samples(_librarys(given))
 
 
 def test_half_a_surrogate_pair_does_not_break_the_page() -> None:
-    page = _page(SNAPSHOT_METRICS, render(_named("half \ud83d a pair")))
+    page = _page(SNAPSHOT_METRICS, render(poll_of("half \ud83d a pair")))
 
     assert b'flow_name="half ? a pair"' in page
 
@@ -103,24 +87,13 @@ def test_a_value_is_exact(value: float) -> None:
 
 
 def test_each_metric_has_one_help_and_type_also_with_several_organizations() -> None:
-    page = _page(CATALOGUE.values(), render(_named("one")), render(_named("other"))).decode()
+    page = _page(CATALOGUE.values(), render(poll_of("one")), render(poll_of("other"))).decode()
 
     for name, metric in CATALOGUE.items():
         assert page.count(f"# TYPE {name} {metric.type}\n") == 1
         assert page.count(f"# HELP {name} ") == 1
     lines = [line.split("{")[0].split()[0] for line in page.splitlines() if not line.startswith("#")]
     assert lines == sorted(lines, key=list(CATALOGUE).index), "samples of one metric stand together"
-
-
-def _board(name: str = "Main IVR") -> Board:
-    """After a poll, some calls and some corrections: every metric of the catalogue but the baseline has samples."""
-    process = ProcessMetrics()
-    process.observer("retail")(Call("flows", "200", 0.07))
-    process.add_revisions("retail", [75.0])
-    board = Board(["retail"], process, stale_after_s=180.0, clock=lambda: float(NOON))
-    pieces = prepared(render(_named(name)))
-    board.publish(Published("retail", True, True, NOON, pieces, RateLimit(300, 5, 60.0, NOON)))
-    return board
 
 
 def _openmetrics(board: Board) -> list[Family]:
@@ -130,7 +103,7 @@ def _openmetrics(board: Board) -> list[Family]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_both_formats_of_a_page_say_the_same(name: str) -> None:
-    board = _board(name)
+    board = full_board(name)
 
     told = {
         (sample.name, tuple(sorted(sample.labels.items())), sample.value)
@@ -143,7 +116,7 @@ def test_both_formats_of_a_page_say_the_same(name: str) -> None:
 
 
 def test_openmetrics_names_types_and_texts_are_the_catalogues() -> None:
-    families = _openmetrics(_board())
+    families = _openmetrics(full_board())
 
     told = {
         (f"{family.name}_total" if family.type == "counter" else family.name, family.type, family.documentation)
@@ -153,7 +126,7 @@ def test_openmetrics_names_types_and_texts_are_the_catalogues() -> None:
 
 
 def test_openmetrics_ends_with_its_mark_and_the_text_format_has_none() -> None:
-    board = _board()
+    board = full_board()
 
     assert b"".join(board.page(Format.OPENMETRICS).plain()).endswith(b"\n# EOF\n")
     assert b"EOF" not in b"".join(board.page().plain())
