@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 EXIT_UNUSABLE_CONFIGURATION = 2
 STOP_WITHIN_S = 2.0  # a poll that ends in this time closes its connections itself
 
+SWITCH_INTERVAL_S = 0.0005  # a scrape takes turns with polls some ten times, each time after up to so long
+
 EXISTING_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -125,6 +127,7 @@ def _resolve(organizations: Organizations, config: ExporterConfig) -> None:
 
 def run(organizations: Organizations, config: ExporterConfig) -> None:
     """Poll and serve until SIGTERM or SIGINT; exits with 1 when the listen address cannot be had."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
