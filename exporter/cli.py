@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import socket
 import sys
 import threading
 import time
@@ -15,7 +16,7 @@ import click
 from exporter.baselines import BaselineKeeper
 from exporter.config import ExporterConfig, disagreements
 from exporter.page import Board
-from exporter.poller import Poller
+from exporter.poller import Poller, offset_of
 from exporter.process import ProcessMetrics
 from exporter.reader import OrganizationReader
 from exporter.web import Server, application, bind
@@ -116,7 +117,7 @@ def _resolve(organizations: Organizations, config: ExporterConfig) -> None:
 
     def applies(flow: Flow) -> tuple[str, ...]:
         policy = config.policy_for(flow)
-        return f"{policy.threshold_ratio:g}", ", ".join(sorted(policy.act_on)), policy.owner
+        return policy.told, ", ".join(sorted(policy.act_on)), policy.owner
 
     table, problems = resolve_flows(organizations.organizations, ("THRESHOLD", "ACTS ON", "OWNER"), applies)
     click.echo(table)
@@ -166,7 +167,9 @@ def _poll(
     with closing(open_organization(organization, observe=process.observer(org))) as cloud:
         reader = OrganizationReader(org, cloud, analytics, tell_revisions=partial(process.add_revisions, org))
         baselines = BaselineKeeper(org, cloud, analytics, interval_s=config.baseline_interval_s)
-        poller = Poller(org, cloud, reader, baselines, config=config, board=board)
+        # Several exporters may poll one organization: another host or another port is another name.
+        offset_s = offset_of(f"{org} {socket.gethostname()} {config.listen}", config.poll_interval_s)
+        poller = Poller(org, cloud, reader, baselines, config=config, board=board, offset_s=offset_s)
         poller.run(clock=time.time, wait=stop.wait)
 
 

@@ -12,7 +12,6 @@ from exporter.config import ExporterConfig, FlowPolicy
 from exporter.live import LiveVersion, LiveVersions
 from exporter.metrics import Sample
 from genesys.evidence import WINDOWS, Columns, Evidence, Signal, Tally
-from genesys.excess import threshold_for
 from genesys.flows import Flow
 
 ALL_WINDOWS = tuple(WINDOWS)
@@ -66,7 +65,7 @@ def _live(snapshot: Snapshot, policy: FlowPolicy, flow_id: str, live: LiveVersio
     yield metrics.FLOW_LIVE_SINCE, (org, flow_id, version), live.since
     for signal in Signal:
         baseline = snapshot.baselines.get((flow_id, signal))
-        threshold = threshold_for(policy.threshold_ratio, baseline)
+        threshold = policy.threshold(baseline)
         yield metrics.FLOW_SIGNAL_ACTS, (org, flow_id, signal), signal in policy.act_on
         yield metrics.FLOW_THRESHOLD_RATIO, (org, flow_id, signal), threshold
         if baseline is not None:
@@ -81,7 +80,7 @@ def _live(snapshot: Snapshot, policy: FlowPolicy, flow_id: str, live: LiveVersio
 def _draining(snapshot: Snapshot, policy: FlowPolicy, flow_id: str, version: str) -> Iterator[Sample]:
     """A version that is not live: only the windows in which it still had outcomes."""
     for signal in Signal:
-        threshold = threshold_for(policy.threshold_ratio, snapshot.baselines.get((flow_id, signal)))
+        threshold = policy.threshold(snapshot.baselines.get((flow_id, signal)))
         windows = _windows_of(policy, signal)
         counts = count_windows(snapshot.evidence, (flow_id, version), signal, threshold, windows=windows)
         for window, count in counts.items():

@@ -146,6 +146,17 @@ def test_the_threshold_is_the_larger_of_configuration_and_own_past(baseline: flo
     assert known == ({} if baseline is None else {("main", "error_exit"): baseline})
 
 
+def test_a_threshold_that_names_the_flow_by_its_id_is_taken_as_it_stands() -> None:
+    config = ExporterConfig.model_validate(
+        {"flows": [{"match": {"id": "main"}, "threshold_ratio": 0.05}, {"match": "*"}]}
+    )
+    found = replace(snapshot({}), baselines={("main", Signal.ERROR_EXIT): 0.1})
+
+    assert series(found, "genesys_flow_threshold_ratio", config) == {("main", "error_exit"): 0.05}
+    # Certainty is measured from the flow's own past all the same.
+    assert series(found, "genesys_flow_baseline_ratio", config) == {("main", "error_exit"): 0.1}
+
+
 def test_a_breached_minute_is_above_the_flows_own_threshold() -> None:
     noisy = snapshot({("main", "14.0"): {NOON - 60: Outcomes(10, {"FLOW_ERROR_EXIT": 2, "TRANSFER": 8})}})
     used_to_it = replace(noisy, baselines={("main", Signal.ERROR_EXIT): 0.1})
