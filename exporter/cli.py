@@ -15,6 +15,7 @@ import click
 
 from exporter.baselines import BaselineKeeper
 from exporter.config import ExporterConfig, disagreements
+from exporter.memory import return_large_blocks
 from exporter.page import Board
 from exporter.poller import Poller, offset_of
 from exporter.process import ProcessMetrics
@@ -129,6 +130,7 @@ def _resolve(organizations: Organizations, config: ExporterConfig) -> None:
 def run(organizations: Organizations, config: ExporterConfig) -> None:
     """Poll and serve until SIGTERM or SIGINT; exits with 1 when the listen address cannot be had."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    return_large_blocks()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

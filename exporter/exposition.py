@@ -31,13 +31,13 @@ def render(samples: Iterable[Sample]) -> dict[str, bytes]:
     """The lines of each metric, in the order of its samples."""
     escaped = _Escaped()
     templates: dict[str, str] = {}
-    lines: dict[str, list[str]] = {}
+    lines: dict[str, bytearray] = {}  # as bytes at once: 100,000 texts would take twice the room of the page
     for metric, labels, value in samples:
         name = metric.name
         if name not in templates:
-            templates[name], lines[name] = _template(name, metric.labels), []
-        lines[name].append(templates[name] % (*[escaped[label] for label in labels], float(value)))
-    return {name: "".join(of_metric).encode() for name, of_metric in lines.items()}
+            templates[name], lines[name] = _template(name, metric.labels), bytearray()
+        lines[name] += (templates[name] % (*[escaped[label] for label in labels], float(value))).encode()
+    return {name: bytes(lines.pop(name)) for name in list(lines)}
 
 
 def render_families(families: Iterable[Family]) -> dict[str, bytes]:
