@@ -17,6 +17,7 @@ from exporter.backtest_command import backtest
 from exporter.baselines import BaselineKeeper
 from exporter.config import ExporterConfig
 from exporter.configured import EXISTING_FILE, both_of
+from exporter.memory import return_large_blocks
 from exporter.page import Board
 from exporter.poller import Poller, offset_of
 from exporter.process import ProcessMetrics
@@ -30,6 +31,8 @@ from genesys.resolve import resolve as resolve_flows
 log = logging.getLogger(__name__)
 
 STOP_WITHIN_S = 2.0  # a poll that ends in this time closes its connections itself
+
+SWITCH_INTERVAL_S = 0.0005  # a scrape takes turns with polls some ten times, each time after up to so long
 
 
 @click.group(
@@ -119,6 +122,8 @@ def _resolve(organizations: Organizations, config: ExporterConfig) -> None:
 
 def run(organizations: Organizations, config: ExporterConfig) -> None:
     """Poll and serve until SIGTERM or SIGINT; exits with 1 when the listen address cannot be had."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    return_large_blocks()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

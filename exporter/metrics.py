@@ -24,6 +24,10 @@ class Metric:
     help: str
 
 
+Sample = tuple[Metric, tuple[str, ...], float]
+"""Metric, label values in its order, and value."""
+
+
 FLOW_ERRORS = Metric(
     "genesys_flow_errors",
     "gauge",

@@ -9,7 +9,7 @@ from hashlib import sha256
 from exporter.baselines import BaselineKeeper
 from exporter.config import ExporterConfig
 from exporter.exposition import render
-from exporter.page import Board
+from exporter.page import Board, prepared
 from exporter.reader import OrganizationReader
 from exporter.snapshot import Snapshot, samples
 from genesys.dialect import GenesysCloud
@@ -75,7 +75,7 @@ class Poller:
             self._publish_failure()
 
     def _publish(self, snapshot: Snapshot, now: float) -> None:
-        pieces = render(samples(snapshot, self._config))
+        pieces = prepared(render(samples(snapshot, self._config)))
         before = self._board.last(self._org)
         if not before.up:
             event(log, logging.INFO, "organization_up", org=self._org, flows=len(snapshot.flows))

@@ -52,7 +52,7 @@ class Exporter:
     def scrape(self) -> dict[str, dict[str, float]]:
         """Value by metric, then by its label values in one line, sorted by label name."""
         found: dict[str, dict[str, float]] = {}
-        for family in text_string_to_metric_families(self.board.page().decode()):
+        for family in text_string_to_metric_families(b"".join(self.board.page().plain()).decode()):
             for sample in family.samples:
                 labels = " ".join(value for _, value in sorted(sample.labels.items()))
                 found.setdefault(sample.name, {})[labels] = sample.value

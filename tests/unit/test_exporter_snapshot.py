@@ -32,9 +32,10 @@ def snapshot(outcomes: dict[tuple[str, str], dict[int, Outcomes]]) -> Snapshot:
 
 def series(of: Snapshot, metric: str, config: ExporterConfig = CONFIG) -> Series:
     """Value by label values after `org`, in the catalogue's order."""
-    family = next(family for family in samples(of, config) if family.name == metric)
-    assert all(sample.labels["org"] == "retail" and sample.timestamp is None for sample in family.samples)
-    return {tuple(sample.labels.values())[1:]: sample.value for sample in family.samples}
+    found = [(labels, value) for each, labels, value in samples(of, config) if each.name == metric]
+    assert all(org == "retail" for (org, *_), _ in found)
+    assert len(dict(found)) == len(found), "a series occurs twice"
+    return {labels[1:]: value for labels, value in found}
 
 
 def by_window(of: Snapshot, metric: str, version: str = "14.0", config: ExporterConfig = CONFIG) -> dict[str, float]:
@@ -42,11 +43,14 @@ def by_window(of: Snapshot, metric: str, version: str = "14.0", config: Exporter
     return {labels[3]: value for labels, value in found.items() if labels[:3] == ("main", version, "error_exit")}
 
 
-def test_there_is_a_family_for_each_metric_of_a_snapshot_in_the_catalogues_order() -> None:
-    families = samples(snapshot({}), CONFIG)
+def test_every_sample_is_of_a_metric_of_snapshots_and_has_a_value_for_each_of_its_labels() -> None:
+    found = replace(snapshot({("main", "14.0"): {NOON - 60: bad(2)}}), baselines={("main", Signal.ERROR_EXIT): 0.02})
 
-    assert [family.name for family in families] == [metric.name for metric in SNAPSHOT_METRICS]
-    assert [family.documentation for family in families] == [metric.help for metric in SNAPSHOT_METRICS]
+    given: dict[str, set[int]] = {}
+    for metric, labels, _ in samples(found, CONFIG):
+        given.setdefault(metric.name, set()).add(len(labels))
+
+    assert given == {metric.name: {len(metric.labels)} for metric in SNAPSHOT_METRICS}
 
 
 def test_errors_volume_and_breached_minutes_are_counted_per_window() -> None:
