@@ -14,7 +14,7 @@ from exporter.backtest import Past, judged_until
 from exporter.config import ExporterConfig
 from exporter.publishes import Publish, publishes_of
 from genesys.dialect import GenesysCloud
-from genesys.errors import Throttled
+from genesys.errors import Refused, Throttled
 from genesys.evidence import Evidence, Outcomes
 from genesys.flows import Flow, FlowVersion
 from genesys.organizations import Analytics
@@ -24,6 +24,7 @@ DAY_S = 86400
 HOURS_CHUNK_S = 7 * DAY_S  # of hourly buckets, in one question
 QUERIES = 2  # for the same evidence: exits by reason, and entries
 SHARE = 0.5  # of the rate limit; the rest is for the exporter and the receiver
+TOO_LARGE = (400, 413)  # nobody has seen which of them Genesys Cloud says
 MAX_WAITS = 10  # for a rate limit that somebody else uses up
 
 T = TypeVar("T")
@@ -171,9 +172,19 @@ class PastReader:
         if start >= end:
             return
         for first in range(0, len(flow_ids), FLOW_IDS_PER_QUERY):
-            part = flow_ids[first : first + FLOW_IDS_PER_QUERY]
-            call = partial(self._cloud.evidence, start, end, bucket_s=found.bucket_s, flow_ids=part)
+            self._ask_part(found, start, end, flow_ids[first : first + FLOW_IDS_PER_QUERY])
+
+    def _ask_part(self, found: "_Merged", start: int, end: int, flow_ids: Sequence[str]) -> None:
+        """What is refused because its answer would be too large is asked for in halves."""
+        call = partial(self._cloud.evidence, start, end, bucket_s=found.bucket_s, flow_ids=flow_ids)
+        try:
             found.add(self._patient.ask(call))
+        except Refused as problem:
+            if problem.status not in TOO_LARGE or len(flow_ids) == 1:
+                raise
+            half = len(flow_ids) // 2
+            self._ask_part(found, start, end, flow_ids[:half])
+            self._ask_part(found, start, end, flow_ids[half:])
 
     def _estimate(self, span: Span, listed: int, asked: int) -> str:
         parts = -(-asked // FLOW_IDS_PER_QUERY)

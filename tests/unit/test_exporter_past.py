@@ -1,6 +1,6 @@
 """What a backtest asks Genesys Cloud, how often, and how it leaves room for others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -8,7 +8,8 @@ import pytest
 from exporter.config import ExporterConfig
 from exporter.past import MAX_WAITS, PastReader, Patient, Span
 from genesys.dialect import RateLimit
-from genesys.errors import Throttled
+from genesys.errors import Refused, Throttled
+from genesys.evidence import Evidence
 from genesys.flows import FlowVersion
 from genesys.organizations import Analytics
 from tests.unit.exporter_world import MAIN, NOON, World, good
@@ -89,6 +90,30 @@ def test_only_what_was_published_in_the_span_is_asked_for_and_minutes_only_while
     assert world.calls == ["flows", "versions", "history", "history", "evidence"]
     assert pasts["main"].hours.end - pasts["main"].hours.start == 13 * DAY
     assert "2 flows, 1 of them published in the span: at most" in listener.said[0]
+
+
+class Small(World):
+    """Refuses questions about several flows by the minute."""
+
+    def evidence(self, start: int, end: int, *, bucket_s: int, flow_ids: Sequence[str] = ()) -> Evidence:
+        if bucket_s == 60 and len(flow_ids) > 1:
+            self.calls.append(f"refused {len(flow_ids)}")
+            raise Refused("too many results", 413)
+        return super().evidence(start, end, bucket_s=bucket_s, flow_ids=flow_ids)
+
+
+def test_a_question_whose_answer_would_be_too_large_is_asked_in_halves(world: World) -> None:
+    listener, span = Listener(), Span(MIDNIGHT - 6.0 * DAY, MIDNIGHT)
+    names = ("main", "second", "third")
+    small = Small(listed={name: replace(world.listed["main"], id=name) for name in names})
+    small.known_versions = dict.fromkeys(names, world.known_versions["main"])
+    small.outcomes = {(name, key[1]): done for name in names for key, done in world.outcomes.items()}
+    reader = PastReader(small, Analytics(), ExporterConfig(), sleep=listener.slept.append, say=listener.said.append)
+
+    pasts = reader.read(reader.find(span).publishes, span)
+
+    assert small.calls[-5:] == ["refused 3", "evidence", "refused 2", "evidence", "evidence"]
+    assert all(pasts[name].minutes.outcomes[name, "14.0"] for name in names)
 
 
 def test_without_a_publish_nothing_is_asked_for_but_the_list(world: World) -> None:
