@@ -142,7 +142,7 @@ class Exporter:
 
     def page(self) -> Page:
         found: Page = {}
-        for family in text_string_to_metric_families(self.board.page().decode()):
+        for family in text_string_to_metric_families(b"".join(self.board.page().plain()).decode()):
             for sample in family.samples:
                 labels = " ".join(value for _, value in sorted(sample.labels.items()))
                 found.setdefault(sample.name, {})[labels] = sample.value
