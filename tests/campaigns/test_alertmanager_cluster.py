@@ -164,8 +164,12 @@ def delivered_late(one: Round) -> None:
     """What the slow one has sent while the alert fired arrives when the other has told that it is over."""
     one.people_hold(hold=True)
     one.far.post.hold()
+    one.peers.cut()  # together they would deliver once, and whose turn is first is drawn when they start
     starts_at = one.fire()
     one.await_delivered(one.near, firing=True)
+    sent = f"{one.far.name} has sent that {one.flow} fires"
+    wait_until(lambda: one.far.post.took(one.flow, since=one.begun), sent, within_s=SOON_S)
+    one.peers.heal()
     one.await_verdict("held")
     one.end(starts_at)
     one.await_delivered(one.near, firing=False)
