@@ -179,7 +179,7 @@ class Trial:
         since, limits = self.since(end), ExcessLimits()
         for window in ACCUSING_WINDOWS:
             counted = self._sums.between(max(since, end - WINDOWS[window] * self._bucket_s), end)
-            if counted.breached >= limits.breach_minutes and counted.errors > max(
+            if counted.breached >= limits.breach_minutes[window] and counted.errors > max(
                 limits.c, self._least_threshold * counted.volume
             ):
                 return True

@@ -72,7 +72,7 @@ FLOW_THRESHOLD_RATIO = Metric(
     "genesys_flow_threshold_ratio",
     "gauge",
     ("org", "flow_id", "signal"),
-    "What the ratio of errors to volume is compared with, in (0, 0.9]: `threshold_ratio` in exporter.yml, or three "
+    "What the ratio of errors to volume is compared with, in (0, 0.9]: `threshold_ratio` in exporter.yml, or five "
     "times genesys_flow_baseline_ratio where that is larger and the threshold is not given for the flow's own id.",
 )
 FLOW_BASELINE_RATIO = Metric(

@@ -73,10 +73,10 @@ def test_a_version_that_fails_from_its_first_minute_on_is_accused_with_its_evide
     alert = found.alert
     assert alert is not None
     # Convicted as soon as enough minutes are breached, for three minutes more; then settle, a scrape and an evaluation.
-    assert alert.data_end == NOON + (ExcessLimits().breach_minutes + FOR_BUCKETS) * MINUTE
+    assert alert.data_end == NOON + (ExcessLimits().breach_minutes["5m"] + FOR_BUCKETS) * MINUTE
     assert alert.fires_at == alert.data_end + ANALYTICS.settle_s + 45
     assert alert.found.ratio == 0.5
-    assert alert.threshold_ratio == 0.05
+    assert alert.threshold_ratio == POLICY.threshold(alert.baseline_ratio)
     assert alert.baseline_ratio == pytest.approx(0.01, abs=0.002)
     assert not alert.probation.left
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import FlowPolicy as ExporterPolicy
-from genesys.excess import THRESHOLD_CAP
+from genesys.excess import BASELINE_FACTOR, THRESHOLD_CAP
 from genesys.thresholds import Judging
 from receiver.config import FlowPolicy as ReceiverPolicy
 
@@ -40,13 +40,13 @@ def test_a_threshold_given_for_the_flows_id_is_taken_as_it_stands(
         pytest.param({"match": {"id": "f"}}, id="by id, but only the default applies"),
     ],
 )
-def test_any_other_gives_way_to_three_times_the_flows_own_ratio(
+def test_any_other_gives_way_to_a_multiple_of_the_flows_own_ratio(
     policy: type[Judging], needed: dict[str, Any], entry: dict[str, Any]
 ) -> None:
     configured = policy.model_validate(entry | needed)
 
-    assert configured.threshold(0.2) == pytest.approx(0.6)
-    assert configured.threshold(0.01) == configured.threshold(None) == 0.05
+    assert configured.threshold(0.1) == pytest.approx(BASELINE_FACTOR * 0.1)
+    assert configured.threshold(0.005) == configured.threshold(None) == 0.05
     assert configured.told == "0.05"
 
 
