@@ -9,11 +9,12 @@ from genesys.evidence import Signal
 from genesys.excess import THRESHOLD_CAP
 from genesys.flows import Flow
 from genesys.organizations import Organizations
-from genesys.selectors import Match, Selector, Selectors, first_match
+from genesys.selectors import Match, Selectors, first_match
 from genesys.settings import Address, Listen, Problem, Seconds, Settings
+from genesys.thresholds import Judging
 
 
-class FlowPolicy(Selector):
+class FlowPolicy(Judging):
     """One entry of `flows`: how the flows that it selects are judged, and whose they are."""
 
     threshold_ratio: Annotated[float, Field(strict=True, gt=0, le=THRESHOLD_CAP)] = 0.05

@@ -93,12 +93,12 @@ def predecessors_end(versions: Iterable[FlowVersion], live_version: str) -> floa
 def others_started_until(evidence: Evidence, live: LiveVersions) -> dict[str, int]:
     """By flow: end of the newest bucket in which a version other than the live one started conversations."""
     until: dict[str, int] = {}
-    for (flow_id, version), buckets in evidence.outcomes.items():
+    for flow_id, version in evidence.outcomes:
         if flow_id not in live or live[flow_id].version == version:
             continue
-        starts = [start for start, outcomes in buckets.items() if outcomes.entries > 0]
-        if starts:
-            until[flow_id] = max(until.get(flow_id, 0), max(starts) + evidence.bucket_s)
+        newest = evidence.columns(flow_id, version).newest_entry()
+        if newest is not None:
+            until[flow_id] = max(until.get(flow_id, 0), newest + evidence.bucket_s)
     return until
 
 

@@ -24,6 +24,10 @@ class Metric:
     help: str
 
 
+Sample = tuple[Metric, tuple[str, ...], float]
+"""Metric, label values in its order, and value."""
+
+
 FLOW_ERRORS = Metric(
     "genesys_flow_errors",
     "gauge",
@@ -68,15 +72,16 @@ FLOW_THRESHOLD_RATIO = Metric(
     "genesys_flow_threshold_ratio",
     "gauge",
     ("org", "flow_id", "signal"),
-    "What the ratio of errors to volume is compared with, in (0, 0.9]: `threshold_ratio` in exporter.yml, or three "
-    "times genesys_flow_baseline_ratio where that is larger.",
+    "What the ratio of errors to volume is compared with, in (0, 0.9]: `threshold_ratio` in exporter.yml, or five "
+    "times genesys_flow_baseline_ratio where that is larger and the threshold is not given for the flow's own id.",
 )
 FLOW_BASELINE_RATIO = Metric(
     "genesys_flow_baseline_ratio",
     "gauge",
     ("org", "flow_id", "signal"),
     "Upper bound of the flow's own earlier ratio of errors to volume, from Genesys Cloud's analytics (seven days by "
-    "the hour by default), read anew every `baseline_interval_s`. Absent while unknown.",
+    "the hour by default; at this hour of the day, where it is clearly higher then), read anew every "
+    "`baseline_interval_s`. Absent while unknown.",
 )
 FLOW_LIVE_SINCE = Metric(
     "genesys_flow_live_since_timestamp_seconds",

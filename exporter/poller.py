@@ -4,11 +4,12 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 
 from exporter.baselines import BaselineKeeper
 from exporter.config import ExporterConfig
 from exporter.exposition import render
-from exporter.page import Board
+from exporter.page import Board, prepared
 from exporter.reader import OrganizationReader
 from exporter.snapshot import Snapshot, samples
 from genesys.dialect import GenesysCloud
@@ -17,9 +18,11 @@ from genesys.log import event
 
 log = logging.getLogger(__name__)
 
+OFFSET_PARTS = 12  # of the interval: polls begin in the first five seconds of a minute by default
+
 
 class Poller:
-    """Polls at once, then at every multiple of the poll interval, and publishes how each poll ended."""
+    """Polls at once, then as of every multiple of the poll interval, and publishes how each poll ended."""
 
     def __init__(
         self,
@@ -30,6 +33,7 @@ class Poller:
         *,
         config: ExporterConfig,
         board: Board,
+        offset_s: float = 0.0,
     ) -> None:
         self._org = org
         self._cloud = cloud
@@ -37,17 +41,23 @@ class Poller:
         self._baselines = baselines
         self._config = config
         self._board = board
+        self._offset_s = offset_s
 
     def run(self, *, clock: Callable[[], float], wait: Callable[[float], bool]) -> None:
-        """Poll until `wait(seconds)` says that it was told to stop."""
+        """Poll until `wait(seconds)` says that it was told to stop.
+
+        A poll is as of the full minute, and begins `offset_s` later: what it
+        finds is the same for every offset, a live version's `since` included.
+        """
+        interval_s, offset_s = self._config.poll_interval_s, self._offset_s
         now = clock()
         while True:
             self.poll(now)
-            now = next_poll(clock(), self._config.poll_interval_s)
-            if wait(max(0.0, now - clock())):
+            now = next_poll(clock() - offset_s, interval_s)
+            if wait(max(0.0, now + offset_s - clock())):
                 return
             # After a long wait (a machine that slept) the newest minute counts, not the one that was missed.
-            now = max(now, last_tick(clock(), self._config.poll_interval_s))
+            now = max(now, last_tick(clock() - offset_s, interval_s))
 
     def poll(self, now: float) -> None:
         """One poll as of `now`. It never raises: a failure is published and logged, and the next poll tries again."""
@@ -65,7 +75,7 @@ class Poller:
             self._publish_failure()
 
     def _publish(self, snapshot: Snapshot, now: float) -> None:
-        pieces = render(samples(snapshot, self._config))
+        pieces = prepared(render(samples(snapshot, self._config)))
         before = self._board.last(self._org)
         if not before.up:
             event(log, logging.INFO, "organization_up", org=self._org, flows=len(snapshot.flows))
@@ -87,6 +97,16 @@ def last_tick(now: float, interval_s: float) -> float:
 def next_poll(now: float, interval_s: float) -> float:
     """The next multiple of the interval; polls that would have begun before now are left out."""
     return last_tick(now, interval_s) + interval_s
+
+
+def offset_of(poller: str, interval_s: float) -> float:
+    """How long after the full minute the polls of `poller` begin: the same at each start, another for each name.
+
+    So the polls of many organizations and exporters do not reach Genesys Cloud
+    in the same second.
+    """
+    share = int.from_bytes(sha256(poller.encode()).digest()[:4], "big") / 2**32
+    return share * interval_s / OFFSET_PARTS
 
 
 def _cure(error: GenesysError) -> str:

@@ -4,18 +4,17 @@ Owns which series exist and how windows are counted into them. Pure: reading
 Genesys Cloud is `organization`'s work, serving is `page`'s.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-from prometheus_client.core import GaugeMetricFamily, Metric
 
 from exporter import metrics
 from exporter.config import ExporterConfig, FlowPolicy
 from exporter.live import LiveVersion, LiveVersions
-from genesys.evidence import WINDOWS, Evidence, Outcomes, Signal, Tally, breach_minutes, total
-from genesys.excess import threshold_for
+from exporter.metrics import Sample
+from genesys.evidence import WINDOWS, Columns, Evidence, Signal, Tally
 from genesys.flows import Flow
 
+ALL_WINDOWS = tuple(WINDOWS)
 LONG_WINDOWS = ("15m", "60m")  # five windows for everything would be a page of 110 MB at 5,000 flows
 
 Baselines = Mapping[tuple[str, Signal], float]
@@ -34,41 +33,23 @@ class Snapshot:
     baselines: Baselines
 
 
-def samples(snapshot: Snapshot, config: ExporterConfig) -> list[Metric]:
-    """One family for each of `SNAPSHOT_METRICS`, in that order; a family may be empty.
+def samples(snapshot: Snapshot, config: ExporterConfig) -> Iterator[Sample]:
+    """Samples of `SNAPSHOT_METRICS`; those of one metric are not together, and a metric may have none.
 
     Flows that are not listed give no sample, whatever analytics say: their
     type and division, and so their policy, are unknown.
     """
-    families = _Families(snapshot.org)
     versions = _versions_by_flow(snapshot.evidence)
     for flow in snapshot.flows.values():
         policy = config.policy_for(flow)
         live = snapshot.live.get(flow.id)
-        _add_info(families, flow, policy)
+        names = (flow.name, flow.type, flow.division_id, flow.division_name, policy.owner)
+        yield metrics.FLOW_INFO, (snapshot.org, flow.id, *names), 1
         if live is not None:
-            _add_live(families, snapshot, policy, flow.id, live)
+            yield from _live(snapshot, policy, flow.id, live)
         for version in sorted(versions.get(flow.id, set()) - {live.version if live else ""}):
-            _add_draining(families, snapshot, policy, flow.id, version)
-    _add_organization(families, snapshot)
-    return families.all()
-
-
-class _Families:
-    """The families while they are filled; the first label of each is the organization."""
-
-    def __init__(self, org: str) -> None:
-        self._org = org
-        self._families = {
-            metric.name: GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-            for metric in metrics.SNAPSHOT_METRICS
-        }
-
-    def add(self, metric: metrics.Metric, *labels: str, value: float) -> None:
-        self._families[metric.name].add_metric((self._org, *labels), value)
-
-    def all(self) -> list[Metric]:
-        return list(self._families.values())
+            yield from _draining(snapshot, policy, flow.id, version)
+    yield from _organization(snapshot)
 
 
 def _versions_by_flow(evidence: Evidence) -> dict[str, set[str]]:
@@ -78,41 +59,38 @@ def _versions_by_flow(evidence: Evidence) -> dict[str, set[str]]:
     return versions
 
 
-def _add_info(families: _Families, flow: Flow, policy: FlowPolicy) -> None:
-    names = (flow.id, flow.name, flow.type, flow.division_id, flow.division_name, policy.owner)
-    families.add(metrics.FLOW_INFO, *names, value=1)
-
-
-def _add_live(families: _Families, snapshot: Snapshot, policy: FlowPolicy, flow_id: str, live: LiveVersion) -> None:
+def _live(snapshot: Snapshot, policy: FlowPolicy, flow_id: str, live: LiveVersion) -> Iterator[Sample]:
     """The version that can be accused: every window is there, 0 included, and counts only since it is live."""
-    families.add(metrics.FLOW_LIVE_SINCE, flow_id, live.version, value=live.since)
+    org, version = snapshot.org, live.version
+    yield metrics.FLOW_LIVE_SINCE, (org, flow_id, version), live.since
     for signal in Signal:
-        acts = signal in policy.act_on
         baseline = snapshot.baselines.get((flow_id, signal))
-        threshold = threshold_for(policy.threshold_ratio, baseline)
-        families.add(metrics.FLOW_SIGNAL_ACTS, flow_id, signal, value=acts)
-        families.add(metrics.FLOW_THRESHOLD_RATIO, flow_id, signal, value=threshold)
+        threshold = policy.threshold(baseline)
+        yield metrics.FLOW_SIGNAL_ACTS, (org, flow_id, signal), signal in policy.act_on
+        yield metrics.FLOW_THRESHOLD_RATIO, (org, flow_id, signal), threshold
         if baseline is not None:
-            families.add(metrics.FLOW_BASELINE_RATIO, flow_id, signal, value=baseline)
-        counts = count_windows(snapshot.evidence, (flow_id, live.version), signal, threshold, live.since)
-        for window in _windows_of(policy, signal):
-            _add_window(families, (flow_id, live.version, signal, window), counts[window])
-    _add_passages(families, snapshot.evidence, flow_id, live.version, live.since)
+            yield metrics.FLOW_BASELINE_RATIO, (org, flow_id, signal), baseline
+        windows = _windows_of(policy, signal)
+        counts = count_windows(snapshot.evidence, (flow_id, version), signal, threshold, live.since, windows)
+        for window, count in counts.items():
+            yield from _window((org, flow_id, version, signal, window), count)
+    yield from _passages(snapshot, flow_id, version, live.since)
 
 
-def _add_draining(families: _Families, snapshot: Snapshot, policy: FlowPolicy, flow_id: str, version: str) -> None:
+def _draining(snapshot: Snapshot, policy: FlowPolicy, flow_id: str, version: str) -> Iterator[Sample]:
     """A version that is not live: only the windows in which it still had outcomes."""
     for signal in Signal:
-        threshold = threshold_for(policy.threshold_ratio, snapshot.baselines.get((flow_id, signal)))
-        counts = count_windows(snapshot.evidence, (flow_id, version), signal, threshold)
-        for window in _windows_of(policy, signal):
-            if counts[window].tally.volume:
-                _add_window(families, (flow_id, version, signal, window), counts[window])
-    _add_passages(families, snapshot.evidence, flow_id, version, None)
+        threshold = policy.threshold(snapshot.baselines.get((flow_id, signal)))
+        windows = _windows_of(policy, signal)
+        counts = count_windows(snapshot.evidence, (flow_id, version), signal, threshold, windows=windows)
+        for window, count in counts.items():
+            if count.tally.volume:
+                yield from _window((snapshot.org, flow_id, version, signal, window), count)
+    yield from _passages(snapshot, flow_id, version, None)
 
 
-def _windows_of(policy: FlowPolicy, signal: Signal) -> Iterable[str]:
-    return WINDOWS if signal in policy.act_on else LONG_WINDOWS
+def _windows_of(policy: FlowPolicy, signal: Signal) -> Sequence[str]:
+    return ALL_WINDOWS if signal in policy.act_on else LONG_WINDOWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,62 +102,76 @@ class WindowCount:
 
 
 def count_windows(
-    evidence: Evidence, version: tuple[str, str], signal: Signal, threshold_ratio: float, since: float = 0.0
+    evidence: Evidence,
+    version: tuple[str, str],
+    signal: Signal,
+    threshold_ratio: float,
+    since: float = 0.0,
+    windows: Sequence[str] = ALL_WINDOWS,
 ) -> dict[str, WindowCount]:
-    """Every window of one (flow id, version), of the buckets that begin at or after `since`.
+    """The windows, shortest first, of one (flow id, version), of the buckets that begin at or after `since`.
 
     The windows lie in each other: each bucket is counted once, on the way back from the newest.
     """
-    tallies = evidence.tallies(*version, signal, since)
+    columns = evidence.columns(*version)
+    errors, entries, exits = columns.errors(signal), columns.entries, columns.every_exit
     counts: dict[str, WindowCount] = {}
-    tally, breached, edge = Tally(), 0, evidence.end
-    for window, length in WINDOWS.items():
-        first = evidence.end - length * evidence.bucket_s
-        stretch = [tallies[start] for start in range(first, edge, evidence.bucket_s) if start in tallies]
-        tally += total(stretch)
-        breached += breach_minutes(stretch, threshold_ratio)
+    tally, breached, edge, begin = Tally(), 0, len(entries), columns.position(since)
+    for window in windows:
+        first = max(begin, len(entries) - WINDOWS[window])
+        if first < edge:
+            failed = 0 if errors is None else sum(errors[first:edge])
+            tally += Tally(failed, sum(entries[first:edge]), sum(exits[first:edge]))
+            if failed and errors is not None:
+                breached += _breached(errors[first:edge], entries[first:edge], exits[first:edge], threshold_ratio)
+            edge = first
         counts[window] = WindowCount(tally, breached)
-        edge = first
     return counts
 
 
-def _add_window(families: _Families, labels: tuple[str, str, str, str], count: WindowCount) -> None:
-    families.add(metrics.FLOW_ERRORS, *labels, value=count.tally.errors)
-    families.add(metrics.FLOW_VOLUME, *labels, value=count.tally.volume)
-    families.add(metrics.FLOW_BREACH_MINUTES, *labels, value=count.breached)
+def _breached(errors: Sequence[int], entries: Sequence[int], exits: Sequence[int], threshold_ratio: float) -> int:
+    """Number of buckets whose own ratio is above the threshold."""
+    outcomes = zip(errors, entries, exits, strict=True)
+    return sum(1 for failed, entered, left in outcomes if failed > threshold_ratio * max(entered, left))
 
 
-def _add_passages(families: _Families, evidence: Evidence, flow_id: str, version: str, since: float | None) -> None:
+def _window(labels: tuple[str, ...], count: WindowCount) -> Iterator[Sample]:
+    yield metrics.FLOW_ERRORS, labels, count.tally.errors
+    yield metrics.FLOW_VOLUME, labels, count.tally.volume
+    yield metrics.FLOW_BREACH_MINUTES, labels, count.breached
+
+
+def _passages(snapshot: Snapshot, flow_id: str, version: str, since: float | None) -> Iterator[Sample]:
     """Entries and exits; of the live version (`since` is given) the entries are there even when they are 0."""
-    buckets = evidence.outcomes.get((flow_id, version), {})
+    columns = snapshot.evidence.columns(flow_id, version)
     for window in LONG_WINDOWS:
-        first = max(evidence.end - WINDOWS[window] * evidence.bucket_s, since or 0.0)
-        outcomes = [outcome for start, outcome in buckets.items() if first <= start < evidence.end]
-        if outcomes or since is not None:
-            entries = sum(outcome.entries for outcome in outcomes)
-            families.add(metrics.FLOW_ENTRIES, flow_id, version, window, value=entries)
-        for reason, count in sorted(_exits(outcomes).items()):
-            families.add(metrics.FLOW_EXITS, flow_id, version, window, reason, value=count)
+        first = max(columns.position(since or 0.0), len(columns.entries) - WINDOWS[window])
+        labels = (snapshot.org, flow_id, version, window)
+        exits = _exits(columns, first)
+        entries = sum(columns.entries[first:])
+        if entries or exits or since is not None:
+            yield metrics.FLOW_ENTRIES, labels, entries
+        for reason, count in exits:
+            yield metrics.FLOW_EXITS, (*labels, reason), count
 
 
-def _exits(outcomes: Iterable[Outcomes]) -> dict[str, int]:
-    exits: dict[str, int] = {}
-    for outcome in outcomes:
-        for reason, count in outcome.exits.items():
-            exits[reason] = exits.get(reason, 0) + count
-    return exits
+def _exits(columns: Columns, first: int) -> list[tuple[str, int]]:
+    """Exits from a position on by reason; a reason without any is absent."""
+    counted = ((reason, sum(column[first:])) for reason, column in sorted(columns.exits.items()))
+    return [(reason, count) for reason, count in counted if count]
 
 
-def _add_organization(families: _Families, snapshot: Snapshot) -> None:
-    evidence = snapshot.evidence
-    families.add(metrics.DATA_END, value=evidence.end)
-    newest = max((start for buckets in evidence.outcomes.values() for start in buckets), default=None)
+def _organization(snapshot: Snapshot) -> Iterator[Sample]:
+    evidence, org = snapshot.evidence, snapshot.org
+    yield metrics.DATA_END, (org,), evidence.end
+    found = (evidence.columns(*version).newest() for version in evidence.outcomes)
+    newest = max((start for start in found if start is not None), default=None)
     if newest is not None:
-        families.add(metrics.NEWEST_EVENT, value=newest + evidence.bucket_s)
+        yield metrics.NEWEST_EVENT, (org,), newest + evidence.bucket_s
     if snapshot.conversations is None:
         return
     for window, length in WINDOWS.items():
         first = evidence.end - length * evidence.bucket_s
         counted = [both for start, both in snapshot.conversations.items() if first <= start < evidence.end]
-        families.add(metrics.ORG_ERRORS, window, value=sum(errors for errors, _ in counted))
-        families.add(metrics.ORG_VOLUME, window, value=sum(conversations for _, conversations in counted))
+        yield metrics.ORG_ERRORS, (org, window), sum(errors for errors, _ in counted)
+        yield metrics.ORG_VOLUME, (org, window), sum(conversations for _, conversations in counted)

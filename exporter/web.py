@@ -11,51 +11,61 @@ from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from exporter.exposition import CONTENT_TYPE
+from exporter.negotiation import accepts_gzip, format_for
 from exporter.page import Board, Published
 from genesys.settings import Address
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+METRICS = "/metrics"
 TEXT, HTML = "text/plain; charset=utf-8", "text/html; charset=utf-8"
 
-Answer = tuple[str, str, bytes]
-"""Status, content type, body."""
+Answer = tuple[str, str, list[bytes]]
+"""Status, content type, pieces of the body."""
 
 
 def application(board: Board) -> "WSGIApplication":
     """The pages of the exporter as a WSGI application."""
     pages: dict[str, Callable[[], Answer]] = {
-        "/": lambda: ("200 OK", HTML, _landing(board)),
-        "/metrics": lambda: ("200 OK", CONTENT_TYPE, board.page()),
-        "/-/healthy": lambda: ("200 OK", TEXT, b"healthy\n"),
+        "/": lambda: ("200 OK", HTML, [_landing(board)]),
+        "/-/healthy": lambda: ("200 OK", TEXT, [b"healthy\n"]),
         "/-/ready": lambda: _readiness(board),
     }
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        method = environ["REQUEST_METHOD"]
-        page = pages.get(environ.get("PATH_INFO", "/"))
-        if page is None:
-            status, content_type, body = "404 Not Found", TEXT, b"not found; see / and /metrics\n"
+        path, method, headers = environ.get("PATH_INFO", "/"), environ["REQUEST_METHOD"], []
+        if path not in pages and path != METRICS:
+            status, content_type, body = "404 Not Found", TEXT, [b"not found; see / and /metrics\n"]
         elif method not in ("GET", "HEAD"):
-            status, content_type, body = "405 Method Not Allowed", TEXT, b"only GET and HEAD\n"
-        else:
-            status, content_type, body = page()
-        headers = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
-        if status.startswith("405"):
+            status, content_type, body = "405 Method Not Allowed", TEXT, [b"only GET and HEAD\n"]
             headers.append(("Allow", "GET, HEAD"))
+        elif path == METRICS:
+            (status, content_type, body), headers = _metrics(board, environ)
+        else:
+            status, content_type, body = pages[path]()
+        headers += [("Content-Type", content_type), ("Content-Length", str(sum(map(len, body))))]
         start_response(status, headers)
-        return [] if method == "HEAD" else [body]
+        return [] if method == "HEAD" else body
 
     return answer
+
+
+def _metrics(board: Board, environ: "WSGIEnvironment") -> tuple[Answer, list[tuple[str, str]]]:
+    """The page in the format and encoding that the scrape asks for, and the headers that say so."""
+    form = format_for(environ.get("HTTP_ACCEPT"))
+    page = board.page(form)
+    headers = [("Vary", "Accept, Accept-Encoding")]
+    if not accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING")):
+        return ("200 OK", form.value, page.plain()), headers
+    return ("200 OK", form.value, page.gzipped()), [*headers, ("Content-Encoding", "gzip")]
 
 
 def _readiness(board: Board) -> Answer:
     waiting = [published.org for published in board.all() if not published.polled]
     if waiting:
-        return "503 Service Unavailable", TEXT, f"waiting for the first poll of {', '.join(waiting)}\n".encode()
-    return "200 OK", TEXT, b"ready\n"
+        return "503 Service Unavailable", TEXT, [f"waiting for the first poll of {', '.join(waiting)}\n".encode()]
+    return "200 OK", TEXT, [b"ready\n"]
 
 
 def _landing(board: Board) -> bytes:

@@ -4,15 +4,65 @@ Absent is not zero: without events there is no metric, no bucket, no group, not
 even `results`. The caller asks for settled buckets only, where absent means none.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated
 
-from genesys.answers import is_count, moment, unexpected
+import msgspec
 
-Row = tuple[Mapping[str, str], int, dict[str, int]]
-"""Group, bucket start, and count by metric."""
+from genesys.answers import moment, unexpected
+from genesys.evidence import Column, empty_column
+
+MAX_COUNT = 2**53 - 1  # what a float can hold
+
+
+class Group(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """What a result is grouped by, as far as anybody here asks for it; what is unset is missing or null.
+
+    A key that nobody asked for is not looked at, so that results which differ in nothing else belong together.
+    """
+
+    flow_id: str | None = None
+    flow_version: str | None = None
+    exit_reason: str | None = None
+
+
+class _Stats(msgspec.Struct, frozen=True, gc=False):
+    count: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+
+
+class _Metric(msgspec.Struct, frozen=True, gc=False):
+    metric: str
+    stats: _Stats
+
+
+class _Bucket(msgspec.Struct, frozen=True, gc=False):
+    interval: str
+    metrics: list[_Metric] | None = None
+
+
+class _Result(msgspec.Struct, frozen=True, gc=False):
+    group: Group | None = None
+    data: list[_Bucket] | None = None
+
+
+class _Results(msgspec.Struct, frozen=True, gc=False):
+    results: list[msgspec.Raw] | None = None
+
+
+_RESULTS, _RESULT = msgspec.json.Decoder(_Results), msgspec.json.Decoder(_Result)
+
+Row = tuple[Group, dict[str, Column]]
+"""Group, and a column of counts by metric."""
+
+
+def parse(body: bytearray) -> msgspec.Raw:
+    """An answer that is JSON and whole, not looked into yet. Raises `ValueError`."""
+    try:
+        return msgspec.json.decode(body, type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +94,47 @@ class Query:
         return body
 
     def rows(self, endpoint: str, answer: object) -> Iterator[Row]:
-        """Every bucket of every group; several may belong together, because groups can have keys nobody asked for.
+        """Every group of an answer that `parse` gave; several may belong together: a group can have other keys.
 
-        Plain dictionaries, because an answer may hold half a million buckets.
+        One result after another is read from the bytes, because an answer may hold half a million buckets: as
+        objects, all at once, they would take far more room than the bytes.
         """
-        buckets: dict[str, int] = {}
+        positions: dict[str, int] = {}
         try:
-            for result in _list(_object(answer).get("results")):
-                group = _texts(_object(result).get("group"))
-                for item in _list(result.get("data")):
-                    interval = item["interval"]
-                    if interval not in buckets:
-                        buckets[interval] = self._bucket(interval)
-                    yield group, buckets[interval], _counts(_list(item.get("metrics")))
-        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            for result in _RESULTS.decode(_raw(answer)).results or ():
+                read = _RESULT.decode(result)
+                yield read.group or Group(), self._columns(read.data or (), positions)
+        except (msgspec.MsgspecError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise unexpected(endpoint, f"{type(error).__name__}: {error}") from error
 
-    def _bucket(self, interval: str) -> int:
+    def _columns(self, data: Iterable[_Bucket], positions: dict[str, int]) -> dict[str, Column]:
+        columns: dict[str, Column] = {}
+        for item in data:
+            position = positions.get(item.interval)
+            if position is None:
+                position = positions[item.interval] = self._position(item.interval)
+            for metric in item.metrics or ():
+                column = columns.get(metric.metric)
+                if column is None:
+                    column = columns[metric.metric] = empty_column(self.buckets)
+                column[position] += metric.stats.count
+        return columns
+
+    @property
+    def buckets(self) -> int:
+        return (self.end - self.start) // self.bucket_s
+
+    def _position(self, interval: str) -> int:
         bucket = moment(interval.partition("/")[0])
         if not self.start <= bucket < self.end or (bucket - self.start) % self.bucket_s:
             raise ValueError(f"{interval} is not one of the buckets that were asked for")
-        return int(bucket)
+        return int(bucket - self.start) // self.bucket_s
+
+
+def _raw(answer: object) -> msgspec.Raw:
+    if not isinstance(answer, msgspec.Raw):
+        raise TypeError("not an answer that `parse` gave")
+    return answer
 
 
 def granularity(seconds: int) -> str:
@@ -76,35 +146,3 @@ def granularity(seconds: int) -> str:
 
 def iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _counts(metrics: list[Any]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for metric in metrics:
-        name, count = metric["metric"], metric["stats"]["count"]
-        if type(name) is not str or not is_count(count):
-            raise ValueError("metric without a name, or its count is not a count")
-        counts[name] = counts.get(name, 0) + count
-    return counts
-
-
-def _object(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError("not an object")
-    return value
-
-
-def _list(value: object) -> list[Any]:
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise TypeError("not a list")
-    return value
-
-
-def _texts(value: object) -> dict[str, str]:
-    """The group; keys that are unset are missing or null."""
-    texts = {key: text for key, text in _object({} if value is None else value).items() if text is not None}
-    if not all(isinstance(text, str) for text in texts.values()):
-        raise TypeError("a group's key is not a text")
-    return texts

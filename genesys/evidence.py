@@ -7,10 +7,14 @@ Times are Unix seconds. A bucket is named by its start and lasts `bucket_s`
 seconds: one minute, unless `organizations.yml` says otherwise.
 """
 
-from collections.abc import Iterable, Mapping
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import add
 from types import MappingProxyType
+from typing import TypeAlias
 
 WINDOWS: Mapping[str, int] = MappingProxyType({"1m": 1, "2m": 2, "5m": 5, "15m": 15, "60m": 60})
 """Label of each window and its length in buckets."""
@@ -67,13 +71,128 @@ class Outcomes:
         return Tally(errors, self.entries, sum(self.exits.values()))
 
 
+Column: TypeAlias = "array[int]"  # of unsigned 64-bit numbers: objects of their own would need four times the room
+
+
+def empty_column(buckets: int) -> Column:
+    return array("Q", bytes(8 * buckets))
+
+
+def _added(one: Column, other: Column) -> Column:
+    return array("Q", map(add, one, other))
+
+
+def _summed(columns: Sequence[Sequence[int]], buckets: int) -> Sequence[int]:
+    if len(columns) == 1:
+        return columns[0]
+    return [sum(counts) for counts in zip(*columns, strict=True)] if columns else empty_column(buckets)
+
+
+class Columns(Mapping[int, Outcomes]):
+    """The outcomes of one flow version, kept as one column of counts for each kind: small, and quick to count.
+
+    To those who look at single buckets it is a mapping of bucket start to
+    outcomes; a bucket without any count is not in it. A further kind of count is
+    a further column.
+    """
+
+    __slots__ = ("_every_exit", "bucket_s", "entries", "exits", "start")
+
+    def __init__(self, start: int, buckets: int, bucket_s: int) -> None:
+        self.start, self.bucket_s = start, bucket_s
+        self.entries = empty_column(buckets)
+        self.exits: dict[str, Column] = {}  # by exit reason
+        self._every_exit: Sequence[int] | None = None
+
+    @classmethod
+    def of(cls, outcomes: Mapping[int, Outcomes], start: int, end: int, bucket_s: int) -> "Columns":
+        """The same outcomes as columns, as far as they lie in buckets from `start` up to `end`."""
+        columns = cls(start, (end - start) // bucket_s, bucket_s)
+        for position, bucket in enumerate(range(start, end, bucket_s)):
+            if bucket in outcomes:
+                columns.entries[position] = outcomes[bucket].entries
+                for reason, count in outcomes[bucket].exits.items():
+                    columns.exits.setdefault(reason, empty_column(len(columns.entries)))[position] = count
+        return columns
+
+    def add_entries(self, counts: Column) -> None:
+        self.entries = _added(self.entries, counts)
+
+    def add_exits(self, reason: str, counts: Column) -> None:
+        """Whoever gives the counts must not change them afterwards."""
+        known = self.exits.get(reason)
+        self.exits[reason] = counts if known is None else _added(known, counts)
+        self._every_exit = None
+
+    @property
+    def every_exit(self) -> Sequence[int]:
+        """Exits of all reasons by position."""
+        if self._every_exit is None:
+            self._every_exit = _summed(list(self.exits.values()), len(self.entries))
+        return self._every_exit
+
+    def errors(self, signal: Signal) -> Sequence[int] | None:
+        """Bad outcomes by position; None if there is none, as with most versions."""
+        found = [column for reason, column in self.exits.items() if reason in BAD_EXITS[signal] and any(column)]
+        return _summed(found, len(self.entries)) if found else None
+
+    def position(self, since: float) -> int:
+        """Position of the first bucket that begins at or after `since`."""
+        return min(len(self.entries), max(0, math.ceil((since - self.start) / self.bucket_s)))
+
+    def tallies(self, signal: Signal, since: float) -> dict[int, Tally]:
+        """Tally by bucket start, of the buckets that begin at or after `since` and have any outcome."""
+        entries, exits = self.entries, self.every_exit
+        errors = self.errors(signal) or empty_column(len(entries))
+        return {
+            self.start + position * self.bucket_s: Tally(errors[position], entries[position], exits[position])
+            for position in range(self.position(since), len(entries))
+            if entries[position] or exits[position]
+        }
+
+    def newest(self) -> int | None:
+        """Start of the newest bucket with any outcome."""
+        return self._newest(self.every_exit, self.entries)
+
+    def newest_entry(self) -> int | None:
+        """Start of the newest bucket in which a conversation started."""
+        return self._newest(self.entries)
+
+    def _newest(self, *columns: Sequence[int]) -> int | None:
+        for position in range(len(self.entries) - 1, -1, -1):
+            if any(column[position] for column in columns):
+                return self.start + position * self.bucket_s
+        return None
+
+    def __getitem__(self, bucket: int) -> Outcomes:
+        position, off_edge = divmod(bucket - self.start, self.bucket_s)
+        if off_edge or not 0 <= position < len(self.entries):
+            raise KeyError(bucket)
+        exits = {reason: column[position] for reason, column in self.exits.items() if column[position]}
+        if not exits and not self.entries[position]:
+            raise KeyError(bucket)
+        return Outcomes(self.entries[position], exits)
+
+    def __iter__(self) -> Iterator[int]:
+        exits = self.every_exit
+        for position, entered in enumerate(self.entries):
+            if entered or exits[position]:
+                yield self.start + position * self.bucket_s
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"Columns({dict(self)!r})"
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Every outcome of an organization in the buckets from `start` up to, but not including, `end`.
 
     `end` is the end of the newest settled bucket that was asked for. A bucket
     that is absent had no outcome. `outcomes` maps (flow id, flow version) to
-    bucket start to outcomes.
+    bucket start to outcomes: to `Columns` where there may be very many.
     """
 
     start: int
@@ -84,7 +203,16 @@ class Evidence:
     def tallies(self, flow_id: str, version: str, signal: Signal, since: float = 0.0) -> dict[int, Tally]:
         """Tally by bucket start, of the buckets that begin at or after `since`."""
         buckets = self.outcomes.get((flow_id, version), {})
+        if isinstance(buckets, Columns):
+            return buckets.tallies(signal, since)
         return {start: outcome.tally(signal) for start, outcome in buckets.items() if start >= since}
+
+    def columns(self, flow_id: str, version: str) -> Columns:
+        """The version's outcomes as columns, for those who count many versions; empty ones if it has none."""
+        buckets = self.outcomes.get((flow_id, version), {})
+        if isinstance(buckets, Columns):
+            return buckets
+        return Columns.of(buckets, self.start, self.end, self.bucket_s)
 
     def versions(self, flow_id: str) -> set[str]:
         """Versions of the flow that have any outcome here."""

@@ -67,9 +67,13 @@ class Finding:
     acquitted_by: WindowFinding | None
 
 
-def threshold_for(configured_ratio: float, baseline_ratio: float | None) -> float:
-    """What a flow's ratio is compared with: the configured threshold or a multiple of its own earlier ratio."""
-    return min(THRESHOLD_CAP, max(configured_ratio, BASELINE_FACTOR * (baseline_ratio or 0.0)))
+def threshold_for(configured_ratio: float, baseline_ratio: float | None, *, explicit: bool = False) -> float:
+    """What a flow's ratio is compared with: the configured threshold or a multiple of its own earlier ratio.
+
+    One that was set for this flow alone (`explicit`) is taken as it stands.
+    """
+    multiple = 0.0 if explicit else BASELINE_FACTOR * (baseline_ratio or 0.0)
+    return min(THRESHOLD_CAP, max(configured_ratio, multiple))
 
 
 def chance_ratio(baseline_ratio: float | None, threshold_ratio: float, limits: ExcessLimits) -> float:

@@ -30,7 +30,7 @@ from genesys.dialect import RateLimit
 from genesys.errors import Gone
 from genesys.evidence import WINDOWS, Evidence, Outcomes
 from genesys.flows import Flow, FlowVersion, Operation
-from genesys.history import OWN_PAST_BUCKETS
+from genesys.history import DAY_BUCKETS
 from genesys.http import Request
 from genesys.measures import ORGANIZATION, READ_AGAIN_BUCKETS, Entity, Measures
 from genesys.stints import MOST_STINTS, NO_VERSION, Stint, dated, merged, seen, stretches
@@ -42,7 +42,7 @@ PUBLISHED = "published"  # status of one that was live, or may be
 DESCRIPTION = "made live again by genesys-rollback-bridge"
 
 SINGLE_BUCKETS = max(WINDOWS.values())  # so many are asked for one by one; more are history, where sums matter
-BUCKETS_PER_CALL = OWN_PAST_BUCKETS  # of history; a day, with the usual hour
+BUCKETS_PER_CALL = DAY_BUCKETS  # of history; a day, with the usual hour
 MAX_UNSEEN_BUCKETS = 5  # some failed polls; between looks further apart a version may have come and gone
 
 

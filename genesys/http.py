@@ -44,6 +44,15 @@ class Clock:
     random: Callable[[], float] = random.random
 
 
+def read_json(body: bytearray) -> object:
+    """The whole answer as Python objects. Raises `ValueError`."""
+    return json.loads(body, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request; `endpoint` is its template for metrics (`flows/{id}`), so that their number stays bounded."""
@@ -55,6 +64,7 @@ class Request:
     json: object = None
     form: Mapping[str, str] | None = None
     authorization: str = field(default="", repr=False)
+    parse: Callable[[bytearray], object] = read_json  # raises `ValueError` for what is not JSON, or cut off
     metered: bool = True  # counts against the rate limit that `Connection.rate_limit` tells
 
 
@@ -84,7 +94,7 @@ class Connection:
         )
 
     def send(self, request: Request, *, within_s: float) -> object:
-        """Send one request, once, and return the parsed JSON of a 2xx answer; raises a `GenesysError`.
+        """Send one request, once, and return what its `parse` makes of a 2xx answer; raises a `GenesysError`.
 
         The request is on its way within `within_s` or not at all, and an answer
         that takes longer than that is given up.
@@ -111,7 +121,7 @@ class Connection:
             if self._observe is not None:
                 self._observe(Call(request.endpoint, code, self.clock.monotonic() - started))
 
-    def _exchange(self, request: Request, started: float, within_s: float) -> tuple[int, httpx.Headers, bytes]:
+    def _exchange(self, request: Request, started: float, within_s: float) -> tuple[int, httpx.Headers, bytearray]:
         host = httpx.URL(request.url).host
         try:
             with self._client.stream(
@@ -130,18 +140,16 @@ class Connection:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise Unavailable(f"no usable answer from {host} ({type(error).__name__}: {error})") from error
 
-    def _body(self, response: httpx.Response, deadline: float, host: str) -> bytes:
+    def _body(self, response: httpx.Response, deadline: float, host: str) -> bytearray:
         """The whole body; httpx' own timeout starts anew with every piece, and a trickle would never end."""
-        pieces: list[bytes] = []
-        size = 0
+        body = bytearray()  # grows in place: pieces and their sum at once would be twice the room
         for piece in response.iter_bytes():
-            pieces.append(piece)
-            size += len(piece)
-            if size > self._max_answer_bytes:
+            body += piece
+            if len(body) > self._max_answer_bytes:
                 raise Unavailable(f"answer from {host} is larger than {self._max_answer_bytes} bytes")
             if self.clock.monotonic() > deadline:
                 raise Unavailable(f"answer from {host} was not complete in time")
-        return b"".join(pieces)
+        return body
 
     def _keep_rate_limit(self, headers: httpx.Headers) -> None:
         allowed = _number(headers.get("inin-ratelimit-allowed"))
@@ -186,21 +194,17 @@ def _timeouts(within_s: float) -> httpx.Timeout:
     return httpx.Timeout(within_s, pool=within_s / 4, connect=within_s / 4, write=within_s / 4)
 
 
-def _parsed(request: Request, status: int, headers: httpx.Headers, body: bytes, *, now: float) -> object:
+def _parsed(request: Request, status: int, headers: httpx.Headers, body: bytearray, *, now: float) -> object:
     if not 200 <= status < 300:
         raise _error(request, status, headers, body, now=now)
     try:
-        return json.loads(body, parse_constant=_no_constant)
+        return request.parse(body)
     except (ValueError, RecursionError) as error:
         context_id = headers.get("ININ-Correlation-Id")
         raise Unavailable("the answer is not JSON, or cut off", status, context_id=context_id) from error
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _error(request: Request, status: int, headers: httpx.Headers, body: bytes, *, now: float) -> GenesysError:
+def _error(request: Request, status: int, headers: httpx.Headers, body: bytearray, *, now: float) -> GenesysError:
     told = _error_body(body)
     message = _shown(_first_text(told, "message", "description", "error_description"), request)
     code = _shown(_first_text(told, "code", "error"), request) or None
@@ -237,7 +241,7 @@ def _kind(status: int) -> type[GenesysError]:
     return Refused if 400 <= status < 500 and status != 408 else Unavailable
 
 
-def _error_body(body: bytes) -> Mapping[str, object]:
+def _error_body(body: bytearray) -> Mapping[str, object]:
     try:
         told = json.loads(body)
     except (ValueError, RecursionError):

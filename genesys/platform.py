@@ -10,11 +10,11 @@ from hashlib import sha256
 from urllib.parse import quote
 
 from genesys.access import Session
-from genesys.aggregates import Query, Row, iso
+from genesys.aggregates import Group, Query, Row, iso, parse
 from genesys.answers import Answer, unexpected
 from genesys.dialect import RateLimit
 from genesys.errors import Refused
-from genesys.evidence import Evidence, Outcomes
+from genesys.evidence import Column, Columns, Evidence
 from genesys.flows import Flow, FlowVersion, Operation
 from genesys.http import Request
 from genesys.stints import Stint
@@ -27,6 +27,7 @@ STARTED = "nFlow"  # counted when a flow starts
 ENDED = "tFlow"  # counted when it ends: only then its exit reason is known
 CONVERSATIONS = "nConversations"  # new, and not known everywhere yet
 OFFERED = "nOffered"  # the next best, known for long
+FLOW_AGGREGATES = "analytics/flows/aggregates/query"
 DEBUG_VERSION = "debug"  # test calls of the Architect editor
 
 
@@ -48,13 +49,16 @@ class Platform:
 
     def evidence(self, start: int, end: int, *, bucket_s: int, flow_ids: Sequence[str] = ()) -> Evidence:
         deadline = self._session.deadline()
-        found: dict[tuple[str, str], dict[int, Outcomes]] = {}
+        found: dict[tuple[str, str], Columns] = {}
         for chunk in _chunks(flow_ids, FLOW_IDS_PER_QUERY):
             # Two queries, because it is not documented whether what has just started is counted without an exit reason.
             for metric, group_by in ((ENDED, ("exitReason",)), (STARTED, ())):
                 query = Query(start, end, bucket_s, [metric], ["flowId", "flowVersion", *group_by], chunk)
-                for group, bucket, counts in self._rows("flows", query, deadline):
-                    _count(found, group, bucket, counts)
+                try:
+                    for group, counts in self._rows("flows", query, deadline):
+                        _count(found, query, group, counts)
+                except OverflowError as error:
+                    raise unexpected(FLOW_AGGREGATES, "more outcomes than there can be") from error
         return Evidence(start, end, bucket_s, found)
 
     def conversations(self, start: int, end: int, *, bucket_s: int) -> Mapping[int, tuple[int, int]]:
@@ -123,14 +127,18 @@ class Platform:
     ) -> dict[int, tuple[int, int]]:
         query = Query(start, end, bucket_s, ["nError", volume_metric])
         found: dict[int, tuple[int, int]] = {}
-        for _, bucket, counts in self._rows("conversations", query, deadline):
-            errors, volume = found.get(bucket, (0, 0))
-            found[bucket] = (errors + counts.get("nError", 0), volume + counts.get(volume_metric, 0))
+        nothing = [0] * query.buckets
+        for _, counts in self._rows("conversations", query, deadline):
+            told = zip(counts.get("nError", nothing), counts.get(volume_metric, nothing), strict=True)
+            for bucket, (errors, volume) in zip(range(start, end, bucket_s), told, strict=True):
+                if errors or volume:
+                    before = found.get(bucket, (0, 0))
+                    found[bucket] = (before[0] + errors, before[1] + volume)
         return found
 
     def _rows(self, subject: str, query: Query, deadline: float) -> Iterator[Row]:
         endpoint = f"analytics/{subject}/aggregates/query"
-        request = Request("POST", f"{self._api}/{endpoint}", endpoint, json=query.body())
+        request = Request("POST", f"{self._api}/{endpoint}", endpoint, json=query.body(), parse=parse)
         return query.rows(endpoint, self._session.read(request, deadline=deadline))
 
     def _pages(self, path: str, endpoint: str, size: int, params: Mapping[str, str]) -> Iterator[Answer]:
@@ -152,23 +160,21 @@ def _chunks(flow_ids: Sequence[str], size: int) -> list[tuple[str, ...]]:
     return [unique[first : first + size] for first in range(0, len(unique), size)] or [()]
 
 
-def _count(
-    found: dict[tuple[str, str], dict[int, Outcomes]],
-    group: Mapping[str, str],
-    bucket: int,
-    counts: Mapping[str, int],
-) -> None:
+def _count(found: dict[tuple[str, str], Columns], query: Query, group: Group, counts: Mapping[str, Column]) -> None:
     """Add one row to what was found; what belongs to no version accuses none."""
-    flow_id, version = group.get("flowId"), group.get("flowVersion")
-    if not flow_id or not version or version == DEBUG_VERSION:
+    if not group.flow_id or not group.flow_version or group.flow_version == DEBUG_VERSION:
         return
-    buckets = found.setdefault((flow_id, version), {})
-    before = buckets.get(bucket, Outcomes())
-    exits = dict(before.exits)
-    if ENDED in counts:
-        reason = group.get("exitReason") or "UNKNOWN"  # an end without a reason is an end all the same
-        exits[reason] = exits.get(reason, 0) + counts[ENDED]
-    buckets[bucket] = Outcomes(before.entries + counts.get(STARTED, 0), exits)
+    ended, started = counts.get(ENDED, ()), counts.get(STARTED, ())
+    if not any(ended) and not any(started):
+        return
+    key = (group.flow_id, group.flow_version)
+    columns = found.get(key)
+    if columns is None:
+        columns = found[key] = Columns(query.start, query.buckets, query.bucket_s)
+    if ended:
+        columns.add_exits(group.exit_reason or "UNKNOWN", ended)  # an end without a reason is an end all the same
+    if started:
+        columns.add_entries(started)
 
 
 def _canonical(told: Mapping[str, object]) -> bytes:

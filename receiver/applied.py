@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from genesys.flows import Flow
+from genesys.probation import ProbationLimits
 from genesys.selectors import first_match
 from receiver.common_cause import CommonCauseLimits, survey
 from receiver.config import FlowPolicy, ReceiverSettings, Timing
-from receiver.probation import ProbationLimits
 from receiver.reader import Survey
 from receiver.situation import Mode
 
@@ -48,7 +48,7 @@ def survey_with(settings: ReceiverSettings) -> Survey:
     """How a whole organization is judged, with what is configured for its flows."""
     return partial(
         survey,
-        threshold_ratio=lambda flow: first_match(settings.flows, flow).threshold_ratio,
+        policy_for=partial(first_match, settings.flows),
         probation=probation_limits(settings),
     )
 

@@ -101,7 +101,7 @@ def _resolve(settings: ReceiverSettings, known: Organizations) -> None:
 
     def applies(flow: Flow) -> tuple[str, ...]:
         applied = apply_policy(settings, flow)
-        return f"{applied.mode.value}{applied.note}", f"{applied.policy.threshold_ratio:g}", applied.policy.owner
+        return f"{applied.mode.value}{applied.note}", applied.policy.told, applied.policy.owner
 
     table, problems = resolve_flows(known.organizations, ("MODE", "THRESHOLD", "OWNER"), applies)
     click.echo(table)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from genesys.evidence import Evidence, Outcomes, Signal
-from genesys.excess import BREACH_MINUTES, find_excess, threshold_for
+from genesys.excess import BREACH_MINUTES, find_excess
 from genesys.flows import Flow
 from genesys.history import baseline_ratio
+from genesys.probation import ProbationLimits, judge_probation, stretches_of
+from genesys.thresholds import Judging
 from receiver.change_set import Publication, count_change_sets
-from receiver.probation import ProbationLimits, judge_probation, stretches_of
 
 MIN_ESTABLISHED = 2  # one established flow that fails may have a cause of its own
 MIN_DEPLOYMENTS = 2  # a cause that one deployment has alone is not common
@@ -102,17 +103,17 @@ def survey(
     history: Evidence,
     flows: Iterable[Flow],
     *,
-    threshold_ratio: Callable[[Flow], float],
+    policy_for: Callable[[Flow], Judging],
     probation: ProbationLimits,
 ) -> tuple[Neighbour, ...]:
     """Every listed flow with traffic in the trailing hour; one that is not listed (any more) is left out.
 
-    `threshold_ratio` gives what is configured for a flow.
+    `policy_for` gives what is configured for a flow.
     """
     recent, past = by_flow(evidence), by_flow(history)
     nothing = Evidence(history.start, history.end, history.bucket_s, {})
     return tuple(
-        _neighbour(flow, _Past(recent[flow.id], past.get(flow.id, nothing), threshold_ratio(flow)), probation)
+        _neighbour(flow, _Past(recent[flow.id], past.get(flow.id, nothing), policy_for(flow)), probation)
         for flow in flows
         if flow.id in recent and flow.live_version is not None
     )
@@ -120,11 +121,11 @@ def survey(
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """One flow's trailing hour and history, and its configured threshold."""
+    """One flow's trailing hour and history, and what is configured for it."""
 
     evidence: Evidence
     history: Evidence
-    threshold_ratio: float
+    policy: Judging
 
 
 def _neighbour(flow: Flow, past: _Past, probation: ProbationLimits) -> Neighbour:
@@ -136,7 +137,7 @@ def _neighbour(flow: Flow, past: _Past, probation: ProbationLimits) -> Neighbour
         if sum(1 for tally in tallies.values() if tally.errors) < min(BREACH_MINUTES.values()):
             continue  # nothing could convict it; most flows end here, and their history need not be added up
         baseline = baseline_ratio(past.history, flow_id=flow.id, live_version=version, live_since=since, signal=signal)
-        threshold = threshold_for(past.threshold_ratio, baseline)
+        threshold = past.policy.threshold(baseline)
         found = find_excess(
             tallies,
             end=past.evidence.end,

@@ -8,8 +8,9 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from genesys.selectors import Selector, Selectors
+from genesys.selectors import Selectors
 from genesys.settings import Address, Count, Listen, Ratio, Seconds, Secret, Settings, Text
+from genesys.thresholds import Judging
 from receiver.situation import Mode
 
 
@@ -85,7 +86,7 @@ class Webhook(Settings):
     token: Bearer | None = None
 
 
-class FlowPolicy(Selector):
+class FlowPolicy(Judging):
     """What applies to the flows that the selector matches; the mode has no default: it must be said."""
 
     mode: Mode

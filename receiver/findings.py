@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from genesys.evidence import Evidence, Signal, Tally, total
-from genesys.excess import find_excess, threshold_for
+from genesys.excess import find_excess
 from genesys.history import baseline_ratio
+from genesys.probation import Probation, judge_probation, stretches_of
 from receiver.applied import Applied, common_cause_limits, probation_limits
 from receiver.common_cause import CommonCause, find_common_cause, others_started_until
 from receiver.config import ReceiverSettings
 from receiver.identity import Identities, KnownBad
-from receiver.probation import Probation, judge_probation, stretches_of
 from receiver.reader import Reading
 from receiver.service import Record, Service, service_of
 from receiver.situation import VersionEvidence
@@ -66,9 +66,7 @@ def version_evidence(alert: StoredAlert, reading: Reading, applied: Applied | No
     baseline = baseline_ratio(
         history, flow_id=alert.object_id, live_version=alert.version, live_since=since, signal=signal
     )
-    threshold = max(
-        threshold_for(applied.policy.threshold_ratio, baseline), _ratio(alert.annotations.get("threshold_ratio", ""))
-    )
+    threshold = max(applied.policy.threshold(baseline), _ratio(alert.annotations.get("threshold_ratio", "")))
     tallies = evidence.tallies(alert.object_id, alert.version, signal, since)
     newest = _newest(tallies)
     return VersionEvidence(

@@ -10,13 +10,11 @@ from dataclasses import dataclass, replace
 
 from genesys.evidence import Evidence, Signal, Tally, total
 from genesys.flows import Flow, FlowVersion
-from genesys.history import OWN_PAST_BUCKETS
+from genesys.history import DAY_BUCKETS
 from genesys.stints import Stint, dated, merged
 from receiver.common_cause import others_started_until
 
-PERIOD_BUCKETS = (
-    OWN_PAST_BUCKETS  # of history; in the dialect `guide` figures come by so many, and are right only in sum
-)
+PERIOD_BUCKETS = DAY_BUCKETS  # of history; in the dialect `guide` figures come by so many, and are right only in sum
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from enum import StrEnum
 from genesys.evidence import Tally
 from genesys.excess import Finding
 from genesys.flows import Flow
+from genesys.probation import Probation
 from receiver.common_cause import CommonCause
-from receiver.probation import Probation
 from receiver.store.deployments import Deployment
 from receiver.target import TargetChoice
 

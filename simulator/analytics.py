@@ -4,62 +4,31 @@ Absent, not zero: what did not happen has no metric, no bucket and no group in
 the answer, and an answer without any result has no `results`.
 """
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any
 
+from simulator.bounds import RangeBound
 from simulator.callers import Key, Kind
+from simulator.catalogue import Dimensions, Metrics, told
 from simulator.errors import bad_request
 from simulator.history import Counts
 from simulator.reports import Group, Span, Table
-from simulator.scenario import FlowSpec
 from simulator.vocabulary import Switches
-
-Dimensions = Mapping[str, Callable[[Key], str | None]]
-
-# None: known to Genesys Cloud, but nothing of the kind happens here, so that it is always absent.
-FLOW_METRICS: Mapping[str, Kind | None] = MappingProxyType(
-    {
-        "nFlow": Kind.ENTRY,
-        "tFlow": Kind.EXIT,
-        "nFlowMilestone": None,
-        "nFlowOutcome": None,
-        "nFlowOutcomeFailed": None,
-        "oFlowMilestone": None,
-        "tFlowDisconnect": None,
-        "tFlowExit": None,
-        "tFlowOutcome": None,
-    }
-)
-CONVERSATION_METRICS: Mapping[str, Kind | None] = MappingProxyType(
-    {"nConversations": Kind.ENTRY, "nOffered": Kind.ENTRY, "nConnected": Kind.ENTRY, "nError": Kind.ERROR}
-)
-CONVERSATION_DIMENSIONS: Dimensions = MappingProxyType({"mediaType": lambda key: key.media})
 
 # Genesys Cloud may add a key that nobody asked for, so that one flow version has several groups.
 UNASKED = "mediaType"
+
+VIEWS = 10  # in one question, by the documentation
 
 _QUERY_KEYS = {
     *("interval", "granularity", "timeZone", "groupBy", "metrics", "filter"),
     *("flattenMultivaluedDimensions", "views", "alternateTimeDimension"),
 }
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
-
-
-def flow_dimensions(flows: Mapping[str, FlowSpec]) -> Dimensions:
-    """What flow aggregates can be grouped and filtered by."""
-    return {
-        "flowId": lambda key: key.flow_id,
-        "flowVersion": lambda key: key.version,
-        "flowName": lambda key: flows[key.flow_id].name,
-        "flowType": lambda key: flows[key.flow_id].type,
-        "divisionId": lambda key: flows[key.flow_id].division.id,
-        "exitReason": lambda key: key.exit_reason,
-        "mediaType": lambda key: key.media,
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +60,17 @@ class Clause:
 class Selection:
     """How a question groups and what it leaves out; equal questions are equal."""
 
+    kinds: frozenset[Kind]
     group_by: tuple[str, ...]
     where: Clause
-    entries_tell_exits: bool
+    switches: Switches
+    bounds: tuple[RangeBound, ...]
     dimensions: Dimensions = field(compare=False)
 
     def group(self, key: Key) -> Group | None:
-        if key.kind is Kind.ENTRY and not self.entries_tell_exits:
-            key = key._replace(exit_reason=None)
+        if key.kind not in self.kinds:
+            return None
+        key = told(key, self.switches)
         values = {name: value_of(key) for name, value_of in self.dimensions.items()}
         return tuple(values[name] for name in self.group_by) if self.where.holds(values) else None
 
@@ -112,7 +84,7 @@ class Query:
     selection: Selection
 
 
-def read_query(body: Any, metrics: Mapping[str, Kind | None], dimensions: Dimensions, switches: Switches) -> Query:
+def read_query(body: Any, metrics: Metrics, dimensions: Dimensions, switches: Switches) -> Query:
     """The question in a request body. Raises a 400 `ApiError` that says what is wrong with it."""
     if not isinstance(body, dict):
         raise bad_request("The request body must be a JSON object")
@@ -126,11 +98,20 @@ def read_query(body: Any, metrics: Mapping[str, Kind | None], dimensions: Dimens
         if name not in known:
             raise bad_request(f"{name} is not one of {', '.join(known)}")
     where = _read_filter(body.get("filter") or {"type": "and"}, dimensions)
-    unasked = (UNASKED,) if switches.extra_group_keys and UNASKED not in group_by else ()
+    can_be_added = UNASKED in dimensions and UNASKED not in group_by
+    unasked = (UNASKED,) if switches.extra_group_keys and can_be_added else ()
+    bounds = _read_views(body.get("views"), metrics)
     return Query(
         _read_span(body.get("interval"), body.get("granularity")),
         {name: kind for name in asked if (kind := metrics[name]) is not None},
-        Selection((*group_by, *unasked), where, switches.n_flow_exit_reason, dimensions),
+        Selection(
+            frozenset(kind for kind in metrics.values() if kind is not None),
+            (*group_by, *unasked),
+            where,
+            switches,
+            bounds,
+            dimensions,
+        ),
     )
 
 
@@ -141,8 +122,10 @@ def answer(query: Query, table: Table) -> dict[str, Any]:
         interval = _interval(query.span, index)
         for group, kinds in groups.items():
             found = [_metric(name, kinds[kind]) for name, kind in query.metrics.items() if kind in kinds]
-            if found:
-                data.setdefault(group, []).append({"interval": interval, "metrics": found})
+            views = [_view(bound, kinds[bound]) for bound in query.selection.bounds if bound in kinds]
+            if found or views:
+                parts = {"interval": interval, "metrics": found, "views": views}
+                data.setdefault(group, []).append({name: part for name, part in parts.items() if part})
     if not data:
         return {}
     names = query.selection.group_by
@@ -158,14 +141,20 @@ def answer(query: Query, table: Table) -> dict[str, Any]:
 
 
 def _metric(name: str, counts: Counts) -> dict[str, object]:
-    stats: dict[str, object] = {"count": counts.count}
-    if name.startswith("t"):
-        stats |= {
-            "max": round(counts.max_s * 1000),
-            "min": round(counts.min_s * 1000),
-            "sum": round(counts.sum_s * 1000),
-        }
-    return {"metric": name, "stats": stats}
+    return {"metric": name, "stats": _timed(counts) if name.startswith("t") else {"count": counts.count}}
+
+
+def _view(bound: RangeBound, counts: Counts) -> dict[str, object]:
+    return {"name": bound.name, "stats": _timed(counts)}
+
+
+def _timed(counts: Counts) -> dict[str, object]:
+    return {
+        "count": counts.count,
+        "max": round(counts.max_s * 1000),
+        "min": round(counts.min_s * 1000),
+        "sum": round(counts.sum_s * 1000),
+    }
 
 
 def _interval(span: Span, index: int) -> str:
@@ -225,6 +214,34 @@ def _read_predicate(data: Any, dimensions: Dimensions) -> Predicate:
     if operator == "matches" and not isinstance(value, str):
         raise bad_request("filter: matches needs a value")
     return Predicate(data["dimension"], operator, value)
+
+
+def _read_views(data: Any, metrics: Metrics) -> tuple[RangeBound, ...]:
+    views = data or []
+    if not isinstance(views, list) or len(views) > VIEWS:
+        raise bad_request(f"views must be a list of at most {VIEWS}")
+    bounds = tuple(_read_view(view, metrics) for view in views)
+    if len({bound.name for bound in bounds}) < len(bounds):
+        raise bad_request("views: each needs a name of its own")
+    return bounds
+
+
+def _read_view(data: Any, metrics: Metrics) -> RangeBound:
+    if not isinstance(data, dict) or data.get("function") != "rangeBound":
+        raise bad_request("views: function must be rangeBound")
+    name, target = data.get("name"), data.get("target")
+    if not isinstance(name, str) or not name or name in metrics:
+        raise bad_request("views: name is required, and must not be the name of a metric")
+    kind = metrics.get(target) if isinstance(target, str) and target.startswith("t") else None
+    if kind is None:
+        raise bad_request("views: target must be a metric that is a time")
+    bounds_ms = data.get("range")
+    if not isinstance(bounds_ms, dict) or not bounds_ms or bounds_ms.keys() - {"gte", "lt"}:
+        raise bad_request("views: range needs gte or lt")
+    gte_ms, lt_ms = bounds_ms.get("gte", 0), bounds_ms.get("lt", math.inf)
+    if not all(isinstance(bound, int | float) for bound in (gte_ms, lt_ms)):
+        raise bad_request("views: gte and lt must be numbers")
+    return RangeBound(name, kind, gte_ms / 1000, lt_ms / 1000)
 
 
 def _strings(body: dict[str, Any], name: str) -> list[str]:

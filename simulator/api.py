@@ -3,23 +3,22 @@
 Owns HTTP as Genesys Cloud speaks it; what is true is the simulation's.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, request
 
 from simulator.access import TokenRefused
-from simulator.analytics import (
+from simulator.analytics import answer, read_query, read_time
+from simulator.catalogue import (
+    ACTION_DIMENSIONS,
+    ACTION_METRICS,
     CONVERSATION_DIMENSIONS,
     CONVERSATION_METRICS,
     FLOW_METRICS,
     Dimensions,
-    answer,
+    Metrics,
     flow_dimensions,
-    read_query,
-    read_time,
 )
-from simulator.callers import Kind
 from simulator.errors import bad_request
 from simulator.representation import configuration_as_json, flow_as_json, last_live, version_as_json
 from simulator.simulation import Simulation
@@ -101,8 +100,12 @@ def _analytics(api: Blueprint, simulation: Simulation) -> None:
     def conversation_aggregates() -> dict[str, Any]:
         return _aggregates(simulation, CONVERSATION_METRICS, CONVERSATION_DIMENSIONS)
 
+    @api.post("/api/v2/analytics/actions/aggregates/query")
+    def action_aggregates() -> dict[str, Any]:
+        return _aggregates(simulation, ACTION_METRICS, ACTION_DIMENSIONS)
 
-def _aggregates(simulation: Simulation, metrics: Mapping[str, Kind | None], dimensions: Dimensions) -> dict[str, Any]:
+
+def _aggregates(simulation: Simulation, metrics: Metrics, dimensions: Dimensions) -> dict[str, Any]:
     body = request.get_json(force=True, silent=True)
     with simulation.present():
         query = read_query(body, metrics, dimensions, simulation.world.switches)

@@ -19,14 +19,16 @@ from typing import Annotated, Literal, TypeVar
 from flask import Blueprint, request
 from pydantic import Field, ValidationError, model_validator
 
-from simulator.callers import BAD_EXITS, Key, Kind
+from simulator.behaviour import ERROR_REASONS
+from simulator.bounds import RangeBound
+from simulator.callers import Key, Kind
 from simulator.errors import bad_request
 from simulator.reports import Group, Span, Table
 from simulator.representation import published_dates
 from simulator.scenario import explain
 from simulator.simulation import Simulation
+from simulator.strict import Text, Words
 from simulator.views import page, publish, read_world, tabulated
-from simulator.vocabulary import Text, Words
 from simulator.world import Flow
 
 ERRORS = "conversation.errors.total"
@@ -86,8 +88,10 @@ class Activation(Words):
 class Ended:
     """Groups conversations that have ended by flow and exit reason; all questions share its tables."""
 
+    bounds: tuple[RangeBound, ...] = ()
+
     def group(self, key: Key) -> Group | None:
-        return None if key.kind is Kind.ENTRY else (key.flow_id, key.exit_reason)
+        return (key.flow_id, key.exit_reason) if key.kind in (Kind.EXIT, Kind.ERROR) else None
 
 
 ENDED = Ended()
@@ -141,7 +145,7 @@ def _values(table: Table, flow_id: str | None) -> dict[str, int]:
                 conversations += ended
                 if flow_id is None:
                     errors += kinds[Kind.ERROR].count if Kind.ERROR in kinds else 0
-                elif exit_reason in BAD_EXITS:
+                elif exit_reason in ERROR_REASONS:
                     errors += ended
     return {ERRORS: errors, DURATION: conversations * SECONDS_COUNTED}
 

@@ -6,12 +6,13 @@ alone, so that two queries never disagree.
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from zlib import crc32
 
-from simulator.callers import BAD_EXITS, GOOD_EXITS, MEDIA, Key, Kind
+from simulator.behaviour import ERROR_REASONS, GOOD, STUCK_EXITS, Action, Exit
+from simulator.callers import MEDIA, Key, Kind
 from simulator.scenario import FlowSpec, Scenario, VersionSpec
 
 HOUR = 3600.0  # simulated seconds
@@ -100,31 +101,96 @@ class History:
 
     def _draw_stint(self, flow: FlowSpec, version: VersionSpec, start: float, end: float, hour: int) -> Iterator[Cell]:
         rng = random.Random(f"{self._seed} history {flow.id} {version.version} {hour}")  # noqa: S311
+        # Apart, so that the same callers came and went whatever else they did.
+        deeds = random.Random(f"{self._seed} history deeds {flow.id} {version.version} {hour}")  # noqa: S311
         calls = flow.calls_per_min * self._factor / 60 * (end - start)
+        if not calls:
+            return
+        behaviour = version.behaviour(GOOD)
         for media, share in MEDIA.items():
             entry = Key(Kind.ENTRY, flow.id, version.version, media)
-            good = _counts(rng, entry, GOOD_EXITS, calls * share * (1 - version.error_ratio), flow.good_call)
-            bad = _counts(rng, entry, BAD_EXITS, calls * share * version.error_ratio, flow.bad_call)
+            fine = calls * share * (1 - version.error_ratio)
+            good = _leave(rng, deeds, entry, behaviour.exits, fine * (1 - behaviour.stuck_ratio), flow.good_call)
+            stuck = _leave(deeds, deeds, entry, STUCK_EXITS, fine * behaviour.stuck_ratio, flow.stuck_call)
+            bad = _counts(rng, entry, ERROR_REASONS, calls * share * version.error_ratio, flow.bad_call)
             errors = sum(counts.count for counts in bad.values())
+            lost = errors + sum(counts.count for counts in stuck.values())
             errors += _poisson(rng, calls * share * self._scenario.conversation_error_ratio)
             yield Cell(start, end, entry._replace(kind=Kind.ERROR), Counts(errors))
-            for key, counts in (good | bad).items():
+            left = [*good.items(), *stuck.items(), *bad.items()]
+            for key, counts in left:
                 yield Cell(start, end, key._replace(kind=Kind.ENTRY), Counts(counts.count))
                 yield Cell(start, end, key, self._lapsed(counts))
+            ended = sum(counts.count for _, counts in left)
+            failed = lost + min(ended - lost, _poisson(deeds, (ended - lost) * behaviour.outcome_failed_ratio))
+            for count, key in _split_outcomes(entry, ended, failed):
+                yield Cell(start, end, key, Counts(count))
+            for action in behaviour.actions:
+                for key, counts in _executions(deeds, entry, action, ended).items():
+                    yield Cell(start, end, key, self._lapsed(counts))
 
     def _lapsed(self, counts: Counts) -> Counts:
         factor = self._factor
         return Counts(counts.count, counts.sum_s / factor, counts.min_s / factor, counts.max_s / factor)
 
 
-def _counts(rng: random.Random, entry: Key, exits: dict[str, float], calls: float, mean_s: float) -> dict[Key, Counts]:
+def _leave(
+    rng: random.Random, deeds: random.Random, entry: Key, exits: Sequence[Exit], calls: float, mean_s: float
+) -> dict[Key, Counts]:
+    """Draw by the reason, then part those of one reason, so that the targets of transfers change nothing else."""
+    whole = sum(way.share for way in exits)
+    shares: dict[str, float] = {}
+    for way in exits:
+        shares[way.reason] = shares.get(way.reason, 0.0) + way.share / whole
+    left: dict[Key, Counts] = {}
+    for key, counts in _counts(rng, entry, shares, calls, mean_s).items():
+        ways = [way for way in exits if way.reason == key.exit_reason]
+        parted = _part(deeds, counts.count, [way.share for way in ways])
+        for way, count in zip(ways, parted, strict=True):
+            mean = counts.sum_s / counts.count if counts.count else 0.0
+            left[key.left_by(way)] = Counts(count, count * mean, counts.min_s, counts.max_s)
+    return left
+
+
+def _counts(
+    rng: random.Random, entry: Key, shares: Mapping[str, float], calls: float, mean_s: float
+) -> dict[Key, Counts]:
     drawn = {}
-    for reason, share in exits.items():
+    for reason, share in shares.items():
         count = _poisson(rng, calls * share)
         spread = rng.uniform(0.95, 1.05)
-        counts = Counts(count, count * mean_s * spread, mean_s * 0.1, mean_s * 4.0)
-        drawn[entry._replace(kind=Kind.EXIT, exit_reason=reason)] = counts
+        drawn[entry._replace(kind=Kind.EXIT, exit_reason=reason)] = _taking(count, mean_s * spread, mean_s)
     return drawn
+
+
+def _taking(count: int, mean_s: float, usual_s: float) -> Counts:
+    return Counts(count, count * mean_s, usual_s * 0.1, usual_s * 4.0)
+
+
+def _part(rng: random.Random, count: int, shares: Sequence[float]) -> list[int]:
+    """A count in parts that are as near to the shares as whole numbers can be; they add up to it."""
+    begin, reached, before = rng.random(), 0.0, 0
+    parts = []
+    for share in shares[:-1]:
+        reached += share / sum(shares)
+        until = min(count, math.floor(count * reached + begin))
+        parts.append(until - before)
+        before = until
+    return [*parts, count - before]
+
+
+def _split_outcomes(entry: Key, ended: int, failed: int) -> Iterator[tuple[int, Key]]:
+    for count, bad in ((ended - failed, False), (failed, True)):
+        for key in entry.outcomes(failed=bad):
+            yield count, key
+
+
+def _executions(rng: random.Random, entry: Key, action: Action, calls: int) -> dict[Key, Counts]:
+    failed = min(calls, _poisson(rng, calls * action.failed_ratio))
+    return {
+        entry.ran(action, failed=bad): _taking(count, action.duration * rng.uniform(0.95, 1.05), action.duration)
+        for count, bad in ((calls - failed, False), (failed, True))
+    }
 
 
 def _poisson(rng: random.Random, mean: float) -> int:

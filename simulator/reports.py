@@ -14,19 +14,25 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
+from simulator.bounds import RangeBound
 from simulator.callers import Happening, Key, Kind
 from simulator.history import HOUR, KEPT, Cell, Counts, History
 from simulator.vocabulary import Settings
 
 KEPT_ONE_BY_ONE = 1.5 * HOUR  # simulated seconds; pollers ask for a trailing hour by the minute
+_CALLS = (Kind.ENTRY, Kind.EXIT, Kind.ERROR)
 TABLES = 16  # questions whose answers are kept up to date; pollers repeat a handful
 
 Group = tuple[str | None, ...]
-Table = dict[int, dict[Group, dict[Kind, Counts]]]
+Counted = Kind | RangeBound
+Table = dict[int, dict[Group, dict[Counted, Counts]]]
 
 
 class Grouping(Hashable, Protocol):
-    """Says in which group of an answer something is counted."""
+    """Says in which group of an answer something is counted, and which views count their part of it."""
+
+    @property
+    def bounds(self) -> tuple[RangeBound, ...]: ...
 
     def group(self, key: Key) -> Group | None:
         """The group, or None if the question leaves it out."""
@@ -80,9 +86,14 @@ class Tabulation:
     _groups: dict[Key, Group | None] = field(default_factory=dict)
 
     def add_happening(self, happening: Happening) -> None:
-        counts = self._counts(self.span.index(happening.at), happening.key)
-        if counts is not None:
-            counts.add_one(happening.duration_s)
+        group = self._group(happening.key)
+        if group is not None:
+            counted = self._counted(self.span.index(happening.at), group)
+            kind = happening.key.kind
+            counted.setdefault(kind, Counts()).add_one(happening.duration_s)
+            for bound in self.grouping.bounds:
+                if bound.holds(kind, happening.duration_s):
+                    counted.setdefault(bound, Counts()).add_one(happening.duration_s)
 
     def add_cell(self, cell: Cell) -> None:
         """Put a cell where it belongs, in parts if that is several buckets; what a cut span leaves out is left out."""
@@ -111,18 +122,23 @@ class Tabulation:
         return True
 
     def _add(self, index: int, key: Key, more: Counts) -> None:
-        counts = self._counts(index, key)
-        if counts is not None:
-            counts.add(more)
+        group = self._group(key)
+        if group is not None:
+            counted = self._counted(index, group)
+            counted.setdefault(key.kind, Counts()).add(more)
+            for bound in self.grouping.bounds:
+                part = bound.part_of(key.kind, more)
+                if part.count:
+                    counted.setdefault(bound, Counts()).add(part)
 
-    def _counts(self, index: int, key: Key) -> Counts | None:
-        """The counts to which `key` belongs in a bucket; None if the question leaves it out."""
+    def _group(self, key: Key) -> Group | None:
+        """The group to which `key` belongs; None if the question leaves it out."""
         if key not in self._groups:
             self._groups[key] = self.grouping.group(key)
-        group = self._groups[key]
-        if group is None:
-            return None
-        return self.table.setdefault(index, {}).setdefault(group, {}).setdefault(key.kind, Counts())
+        return self._groups[key]
+
+    def _counted(self, index: int, group: Group) -> dict[Counted, Counts]:
+        return self.table.setdefault(index, {}).setdefault(group, {})
 
 
 _Name = tuple[int, int, Grouping]
@@ -137,6 +153,8 @@ class Reports:
         self._settings = settings
         self._factor = factor
         self._rng = random.Random(f"{seed} reports")  # noqa: S311
+        # Apart, so that calls show when they do whatever else is reported.
+        self._rng_of_deeds = random.Random(f"{seed} reports of deeds")  # noqa: S311
         self._under_way: list[tuple[float, Happening]] = []
         self._newest: list[Happening] = []
         self._hour_s = HOUR / factor
@@ -148,9 +166,10 @@ class Reports:
     def happened(self, happening: Happening) -> None:
         """Take note; it shows after the latency."""
         settings = self._settings()
-        delay = settings.analytics_latency + self._rng.uniform(0.0, settings.analytics_jitter)
-        if self._rng.random() < settings.analytics_late_ratio:
-            delay += self._rng.uniform(0.0, settings.analytics_late)
+        rng = self._rng if happening.key.kind in _CALLS else self._rng_of_deeds
+        delay = settings.analytics_latency + rng.uniform(0.0, settings.analytics_jitter)
+        if rng.random() < settings.analytics_late_ratio:
+            delay += rng.uniform(0.0, settings.analytics_late)
         heapq.heappush(self._under_way, (happening.at + delay / self._factor, happening))
 
     def show_until(self, at: float) -> None:
@@ -259,11 +278,11 @@ def _newest_used(kept: OrderedDict[_Name, _Kept], name: _Name) -> _Kept:
 
 
 def _merged(
-    left: dict[Group, dict[Kind, Counts]], right: dict[Group, dict[Kind, Counts]]
-) -> dict[Group, dict[Kind, Counts]]:
+    left: dict[Group, dict[Counted, Counts]], right: dict[Group, dict[Counted, Counts]]
+) -> dict[Group, dict[Counted, Counts]]:
     if not left or not right:
         return left or right
-    merged: dict[Group, dict[Kind, Counts]] = {}
+    merged: dict[Group, dict[Counted, Counts]] = {}
     for side in (left, right):
         for group, kinds in side.items():
             for kind, counts in kinds.items():

@@ -1,14 +1,12 @@
 """Flows, versions and operations as Genesys Cloud's API shows them."""
 
-import uuid
 from typing import Any
 
 from simulator.analytics import iso
 from simulator.errors import ApiError, not_found
+from simulator.ids import id_of
 from simulator.vocabulary import Switches
 from simulator.world import Flow, Operation, Stint, Version
-
-_NAMESPACE = uuid.UUID("7d9c2a58-6a0c-4a5e-9a58-0d2f7f7d5b11")
 
 
 def flow_as_json(flow: Flow, now: float) -> dict[str, Any]:
@@ -102,4 +100,4 @@ def operation_as_json(operation: Operation) -> dict[str, Any]:
 
 
 def _entity(name: str) -> dict[str, Any]:
-    return {"id": str(uuid.uuid5(_NAMESPACE, name)), "name": name}
+    return {"id": id_of(name), "name": name}

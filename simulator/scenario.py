@@ -15,15 +15,17 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from simulator.vocabulary import Duration, Event, Rate, Ratio, Settings, Switches, Text, Words
+from simulator.behaviour import BehaviourWords
+from simulator.strict import Duration, Rate, Ratio, Text, Words
+from simulator.vocabulary import Event, Settings, Switches
 
 
 class ScenarioError(Exception):
     """The scenario cannot be used; the message names every problem with its path."""
 
 
-class VersionSpec(Words):
-    """A version that was published before the simulation starts."""
+class VersionSpec(BehaviourWords):
+    """A version that was published before the simulation starts; how its calls go is as in a good one, if not said."""
 
     version: Text
     published_ago: Annotated[float, Field(gt=0.0)]
@@ -38,7 +40,10 @@ class Division(Words):
 
 
 class FlowSpec(Words):
-    """A flow; the version published last is live at the start. `good_call` and `bad_call` are mean durations."""
+    """A flow; the version published last is live at the start.
+
+    `good_call`, `bad_call` and `stuck_call` are mean durations.
+    """
 
     id: Text
     name: Text
@@ -47,6 +52,7 @@ class FlowSpec(Words):
     calls_per_min: Rate
     good_call: Annotated[float, Field(gt=0.0)] = 90.0
     bad_call: Annotated[float, Field(gt=0.0)] = 20.0
+    stuck_call: Annotated[float, Field(gt=0.0)] = 1200.0
     versions: Annotated[tuple[VersionSpec, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -5,18 +5,10 @@ Strict: an unknown key is an error. Every duration is in simulated seconds.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
-Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
-Duration = Annotated[float, Field(ge=0.0)]
-Rate = Annotated[float, Field(ge=0.0)]
-Text = Annotated[str, Field(min_length=1)]
-
-
-class Words(BaseModel):
-    """What every object of a scenario file or a control request has in common."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+from simulator.behaviour import BehaviourWords
+from simulator.strict import Duration, Rate, Ratio, Text, Words
 
 
 class Match(Words):
@@ -131,7 +123,12 @@ class Switches(Words):
     republish           publishing an older version: works | is refused with 400 | answers 200, the operation ends
                         in SUCCESS, and the version that was live stays live
     date_published      of a version that is made live again: moves to that moment | stays what it was the first time
-    n_flow_exit_reason  whether `nFlow` carries the exit reason of its call (here also while the call goes on)
+    n_flow_exit_reason  whether `nFlow` carries the exit reason of its call, and its transfer (here also while the call
+                        goes on)
+    transfer_target     of exits that are transfers: the name and the address of the target are given | only the
+                        address | neither
+    outcome_version     whether the metrics of outcomes carry `flowVersion`
+    action_no_error     the `errorType` of a data action that worked: is `NONE` | is absent
     extra_group_keys    whether groups carry `mediaType` where nobody asked for it
     published_after     `publishedAfter` and `publishedBefore`: work | are ignored | are refused with 400
     configuration       what a version contains: is given | is given with the version's own label in it, so that no two
@@ -143,6 +140,9 @@ class Switches(Words):
     republish: Literal["works", "refused", "nothing"] = "works"
     date_published: Literal["moves", "stays"] = "moves"
     n_flow_exit_reason: bool = False
+    transfer_target: Literal["named", "address", "absent"] = "named"
+    outcome_version: bool = True
+    action_no_error: Literal["none", "absent"] = "none"
     extra_group_keys: bool = True
     published_after: Literal["works", "ignored", "refused"] = "works"
     configuration: Literal["given", "labelled", "refused", "absent"] = "given"
@@ -154,11 +154,12 @@ class _FlowEvent(Words):
     flow: Text
 
 
-class Publish(_FlowEvent):
+class Publish(_FlowEvent, BehaviourWords):
     """Somebody else publishes: live at once, whatever lock or operation there is.
 
     A version that does not exist yet is created and needs `error_ratio`; for
     one that exists `error_ratio` replaces its own. `content` is for a new one: what it contains, if not its own.
+    How its calls go is as in the version that is live before it, or as in itself if it exists, but for what is said.
     """
 
     event: Literal["publish"]

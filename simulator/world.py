@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from simulator import vocabulary as words
+from simulator.behaviour import GOOD, Behaviour
 from simulator.errors import ApiError, bad_request, not_found
 from simulator.scenario import FlowSpec
 from simulator.vocabulary import FlowEvent, Settings, Switches
@@ -28,6 +29,7 @@ class Version:
     created_at: float
     created_by: str
     content: str
+    behaviour: Behaviour = GOOD
     deleted: bool = False
 
 
@@ -210,11 +212,14 @@ class World:
             raise bad_request(f"version {event.version} is new: give its error_ratio")
         if known is None:
             content = event.content or event.version
-            flow.versions[event.version] = Version(event.version, event.error_ratio or 0.0, at, event.by, content)
+            behaviour = event.behaviour(flow.live.behaviour)
+            created = Version(event.version, event.error_ratio or 0.0, at, event.by, content, behaviour)
+            flow.versions[event.version] = created
         elif known.deleted:
             raise not_found(f"The version {event.version} of flow {event.flow}")
-        elif event.error_ratio is not None:
-            known.error_ratio = event.error_ratio
+        else:
+            known.error_ratio = known.error_ratio if event.error_ratio is None else event.error_ratio
+            known.behaviour = event.behaviour(known.behaviour)
         self._make_live(flow, event.version, at)
 
     def _delete_version(self, flow: Flow, label: str) -> None:
@@ -274,6 +279,7 @@ def _flow(spec: FlowSpec, start: float, factor: float) -> Flow:
     for past in spec.history():
         published_at = start - past.published_ago / factor
         content = past.content or past.version
-        versions[past.version] = Version(past.version, past.error_ratio, published_at, past.by, content)
+        behaviour = past.behaviour(GOOD)
+        versions[past.version] = Version(past.version, past.error_ratio, published_at, past.by, content, behaviour)
         stints.append(Stint(past.version, published_at, shown_from=published_at, dated=published_at))
     return Flow(spec, spec.calls_per_min, versions, stints)

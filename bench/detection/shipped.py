@@ -13,7 +13,7 @@ from bench.detection.traffic import POLLS_BEFORE, SETTLE_POLLS, Counts, Flags, R
 from bench.detection.windows import Window, Windows, breached, some_rows
 from genesys.evidence import WINDOWS, Tally
 from genesys.excess import ACCUSING_WINDOWS, THRESHOLD_CAP, ExcessLimits, find_excess
-from receiver.probation import ProbationLimits, Stretch, judge_probation
+from genesys.probation import ProbationLimits, Stretch, judge_probation
 
 FOR_POLLS = 3  # `for: 3m` at a poll a minute: it is pending at one poll and fires at the third after it
 NEW_MINUTES, IN_POLLS = 2, 3  # data must advance by two minutes in three

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.campaigns.conftest import Figures, Size
-from tests.integration.crashing import Run, crashes, run
+from tests.integration.crashing import Crash, Run, crashes, run
 from tests.integration.simulated_world import Simulated
 from tests.integration.test_crashes import STORIES, problems
 
@@ -42,9 +42,12 @@ def died(folder: Path, name: str, delay_s: float, every: int) -> Iterator[tuple[
         genesys.set(effect_delay=delay_s)
         story.arrange(genesys)
 
-    undisturbed = run(made(folder / "undisturbed"), arrange)
+    def tell(place: str, crash: Crash | None = None) -> Run:
+        return run(made(folder / place), arrange, crash, people=story.people, **story.settings)
+
+    undisturbed = tell("undisturbed")
     for number, crash in enumerate(crashes(undisturbed.done)[::every]):
-        after = run(made(folder / str(number)), arrange, crash)
+        after = tell(str(number), crash)
         yield after, [f"{name}: {problem}" for problem in problems(story, crash, after)]
 
 
@@ -57,5 +60,5 @@ def line(runs: list[Run]) -> str:
     """The campaign's figures."""
     publishes, effects = sum(one.publishes for one in runs), sum(one.effects for one in runs)
     ends = sorted({f"{one.end.state.value} {one.end.reason}".strip() for one in runs if not one.effects})
-    without = f", {len(runs) - effects} without an effect ({', '.join(ends)})" if ends else ""
+    without = f", {sum(not one.effects for one in runs)} without an effect ({', '.join(ends)})" if ends else ""
     return f"SQLite: {len(runs)} deaths, one a rollback; {publishes} publishes, {effects} effects{without}"

@@ -32,6 +32,7 @@ from receiver.store.leases import Lease
 from receiver.store.schema import leases as leases_table
 from tests.campaigns.conftest import Figures, Size
 from tests.campaigns.stateful import choices
+from tests.campaigns.stateful.cloud import ASKED
 from tests.campaigns.stateful.databases import Databases, PostgresqlDatabases, SqliteFiles
 from tests.campaigns.stateful.machine import Aim, Aimed, Campaign, Core, Setting
 from tests.campaigns.stateful.promises import BUDGET_PER_FLOW, BUDGET_PER_ORG
@@ -55,7 +56,11 @@ def sqlite_files() -> Iterator[Databases]:
 def settings_in(folder: Path) -> ReceiverSettings:
     return settings_of(
         folder,
-        flows=[{"match": {"id": "shadow"}, "mode": "observe"}, {"match": "*", "mode": "auto"}],
+        flows=[
+            {"match": {"id": "shadow"}, "mode": "observe"},
+            {"match": {"id": ASKED}, "mode": "approve"},
+            {"match": "*", "mode": "auto"},
+        ],
         alertmanagers=["http://alertmanager:9093"],
         webhooks=[{"name": "pager", "url": "http://127.0.0.1:9/"}],
         budget_per_flow=BUDGET_PER_FLOW,
@@ -93,7 +98,7 @@ def line_of(tally: Tally, name: str, seconds: float) -> str:
         f"{name} {tally.steps:,} steps in {tally.examples:,} examples, {counts['rounds']:,} rounds of "
         f"{counts['processes']:,} processes, {counts['crashes']:,} crashes, {counts['interruptions']:,} interruptions, "
         f"{counts['publishes']:,} publishes with {counts['effects']:,} effects, {counts['sent again']:,} of them "
-        f"after a proven non-effect, {seconds:.0f} s"
+        f"after a proven non-effect, {counts['approved']:,} approvals and {counts['undone']:,} undos, {seconds:.0f} s"
     )
 
 
@@ -119,6 +124,8 @@ def test_whatever_happens_in_whatever_order_every_promise_is_kept(
         assert tally.steps >= steps[name]
         missing = [what for what in ("publishes", "effects", "crashes", "interruptions") if not tally.counts[what]]
         assert not missing, f"{name}: nothing was tried of {missing}"
+    for what in ("approved", "undone"):
+        assert sum(tally.counts[what] for tally in tallies.values()), f"nothing was {what}"
 
 
 def never_fenced(_tx: Transaction, _lease: Lease, *, now: float) -> None:

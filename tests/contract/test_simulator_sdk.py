@@ -17,6 +17,15 @@ import PureCloudPlatformClientV2 as sdk  # noqa: N813
 import pytest
 from PureCloudPlatformClientV2.rest import ApiException
 
+from simulator.catalogue import (
+    ACTION_DIMENSIONS,
+    ACTION_METRICS,
+    FLOW_METRICS,
+    Dimensions,
+    Metrics,
+    flow_dimensions,
+)
+
 MAIN = "ce677f29-f403-470c-adb0-8bfa6bf81d69"
 
 
@@ -124,6 +133,105 @@ def test_the_sdk_reads_flow_aggregates(
     assert 0 < stats["tFlow"].min <= stats["tFlow"].sum / stats["tFlow"].count <= stats["tFlow"].max
     start, end = (datetime.fromisoformat(text) for text in answer.results[0].data[0].interval.split("/"))
     assert end - start == timedelta(seconds=6)
+
+
+def an_aggregation(kind: str, metrics: list[str], *group_by: str) -> Any:
+    """A question of the SDK about the hour before the start (of simulated time), as one bucket."""
+    query = getattr(sdk, f"{kind}AggregationQuery")()
+    query.interval = an_interval(timedelta(minutes=6))
+    query.metrics, query.group_by = metrics, list(group_by)
+    return query
+
+
+def a_view(kind: str, target: str, name: str, gte: float) -> Any:
+    view = getattr(sdk, f"{kind}AggregationView")()
+    view.target, view.name, view.function = target, name, "rangeBound"
+    view.range = sdk.AggregationRange()
+    view.range.gte = gte
+    return view
+
+
+@pytest.mark.parametrize(
+    ("position", "keys"),
+    [
+        ("named", {"transferTargetName", "transferTargetAddress"}),
+        ("address", {"transferTargetAddress"}),
+        ("absent", set()),
+    ],
+)
+def test_the_sdk_reads_where_flows_transfer_to(
+    client: Any, switch: Callable[..., None], position: str, keys: set[str]
+) -> None:
+    switch(transfer_target=position, extra_group_keys=False)
+    ways = ("transferType", "transferTargetName", "transferTargetAddress")
+    query = an_aggregation("Flow", ["tFlow"], "flowId", "flowVersion", "exitReason", *ways)
+
+    answer = sdk.FlowsApi(client).post_analytics_flows_aggregates_query(query)
+
+    for result in answer.results:
+        transferred = result.group["exitReason"] == "TRANSFER"
+        assert {*ways} & set(result.group) == ({"transferType", *keys} if transferred else set())
+    assert {result.group.get("transferType") for result in answer.results} == {"ACD", None}
+
+
+def test_the_sdk_reads_outcomes_and_views(client: Any, switch: Callable[..., None]) -> None:
+    switch(extra_group_keys=False)
+    flows = sdk.FlowsApi(client)
+    query = an_aggregation(
+        "Flow", ["nFlowOutcome", "nFlowOutcomeFailed"], "flowId", "flowVersion", "flowOutcomeId", "flowOutcomeValue"
+    )
+    of_main = [
+        result
+        for result in flows.post_analytics_flows_aggregates_query(query).results
+        if result.group["flowId"] == MAIN and result.group["flowVersion"] == "13.0"
+    ]
+    assert {result.group["flowOutcomeValue"] for result in of_main} == {"SUCCESS", "FAILURE"}
+    assert len({result.group["flowOutcomeId"] for result in of_main}) == 1
+    metrics = {(each.metric, result.group["flowOutcomeValue"]) for result in of_main for each in result.data[0].metrics}
+    assert metrics == {("nFlowOutcome", "SUCCESS"), ("nFlowOutcome", "FAILURE"), ("nFlowOutcomeFailed", "FAILURE")}
+
+    query = an_aggregation("Flow", ["tFlow"], "flowId")
+    query.views = [a_view("Flow", "tFlow", "long", 12_000)]  # two simulated minutes
+    row = flows.post_analytics_flows_aggregates_query(query).results[0].data[0]
+    assert [view.name for view in row.views] == ["long"]
+    assert 0 < row.views[0].stats.count < row.metrics[0].stats.count
+    assert row.views[0].stats.min >= 12_000
+
+
+@pytest.mark.parametrize(
+    ("position", "ends"), [("none", {"NONE", "REQUEST_FAILED"}), ("absent", {None, "REQUEST_FAILED"})]
+)
+def test_the_sdk_reads_action_aggregates(
+    client: Any, switch: Callable[..., None], position: str, ends: set[str | None]
+) -> None:
+    switch(action_no_error=position)
+    query = an_aggregation("Action", ["tTotalExecution"], "actionId", "errorType", "responseStatus")
+    query.views = [a_view("Action", "tTotalExecution", "slow", 100)]
+
+    answer = sdk.AnalyticsApi(client).post_analytics_actions_aggregates_query(query)
+
+    assert len({result.group["actionId"] for result in answer.results}) == 2
+    assert {result.group.get("errorType") for result in answer.results} == ends
+    assert all("flowId" not in result.group for result in answer.results)
+    assert {result.data[0].metrics[0].metric for result in answer.results} == {"tTotalExecution"}
+    usual = max(answer.results, key=lambda result: result.data[0].metrics[0].stats.count).data[0]
+    assert 20 < usual.metrics[0].stats.sum / usual.metrics[0].stats.count < 80  # 0.4 simulated seconds
+    assert usual.views is None or usual.views[0].stats.count < 0.1 * usual.metrics[0].stats.count
+
+
+@pytest.mark.parametrize(
+    ("kind", "dimensions", "metrics"),
+    [("Flow", flow_dimensions({}), FLOW_METRICS), ("Action", ACTION_DIMENSIONS, ACTION_METRICS)],
+)
+def test_the_sdk_knows_every_dimension_and_metric_of_the_simulator(
+    kind: str, dimensions: Dimensions, metrics: Metrics
+) -> None:
+    for dimension in dimensions:
+        predicate = getattr(sdk, f"{kind}AggregateQueryPredicate")()
+        predicate.dimension = dimension
+        assert predicate.dimension == dimension  # else `outdated_sdk_version`
+    for metric in metrics:
+        assert a_view(kind, metric, "view", 0).target == metric
 
 
 @pytest.mark.parametrize("extra_keys", [False, True])

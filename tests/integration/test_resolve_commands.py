@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXPORTER = "from exporter.cli import main; main()"
 RECEIVER = "from receiver.cli import main; main(['serve', *__import__('sys').argv[1:]])"
 ENVIRON = {**os.environ, "SECRET": "simulator", "TOKEN": TOKENS["alertmanager"], "PYTHONUNBUFFERED": "1"}
+SUPPORT = "5f0a3a3e-8d3c-4a55-9a0e-2f3f7a1c6b02"  # a flow of the scenario
 NOBODY = "http://127.0.0.1:1"
 
 
@@ -65,13 +66,17 @@ def resolved(
         }
         for number, url in enumerate(urls)
     ]
-    config: dict[str, object] = {"flows": [{"match": {"name": "Main*"}, "owner": "team-voice"}, {"match": "*"}]}
+    support = {"match": {"id": SUPPORT}, "threshold_ratio": 0.08}
+    config: dict[str, object] = {
+        "flows": [{"match": {"name": "Main*"}, "owner": "team-voice"}, support, {"match": "*"}]
+    }
     if program == RECEIVER:
         config = {
             "tokens": [{"name": "alertmanager", "roles": ["alertmanager"], "token_env": "TOKEN"}],
             "database_url": f"sqlite:///{folder / 'never-made.db'}",
             "flows": [
                 {"match": {"name": "Main*"}, "mode": "auto", "owner": "team-voice"},
+                support | {"mode": "observe"},
                 {"match": "*", "mode": "observe"},
             ],
         }
@@ -108,6 +113,8 @@ def test_every_live_flow_is_listed_with_what_applies_to_it(
     (found,) = [line for line in lines if " Main IVR " in line]
     assert found.startswith("org-0")
     assert found.split()[-3:] == main_ivr
+    (support,) = [line for line in lines if SUPPORT in line]
+    assert " 0.08 (explicit) " in support
     assert not (tmp_path / "never-made.db").exists()
 
 

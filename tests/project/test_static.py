@@ -25,6 +25,7 @@ DOORS = {
     "prometheus_client": ("exporter/", "receiver/metrics.py", "receiver/shared_state.py"),
     "sqlalchemy": ("receiver/store/",),
     "alembic": ("receiver/store/",),
+    "msgspec": ("genesys/aggregates.py",),
     "psycopg": ("receiver/store/impatient.py",),
 }
 # To tell at start that `database_url` is not a URL, without opening it.

@@ -21,9 +21,10 @@ def _runner(tool: str) -> Run:
             pytest.fail(reason)
         pytest.skip(reason)
 
-    def run(*arguments: str | Path) -> str:
-        """Run the tool; its output, or a failure that shows it."""
-        done = subprocess.run([found, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120)
+    def run(*arguments: str | Path, read: str = "") -> str:
+        """Run the tool, which may read something; its output, or a failure that shows it."""
+        command = [found, *map(str, arguments)]
+        done = subprocess.run(command, input=read, capture_output=True, text=True, check=False, timeout=120)
         if done.returncode != 0:
             pytest.fail(f"{tool} {' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}", pytrace=False)
         return done.stdout

@@ -1,4 +1,4 @@
-"""`python -m bench.detection --quick`: the shipped rules meet their goals, a plain ratio in their place does not."""
+"""`python -m bench.detection --quick`: the shipped rules meet their goals; a plain ratio in their place does not."""
 
 import subprocess
 import sys

@@ -6,9 +6,9 @@ from typing import Any
 from genesys.evidence import Tally
 from genesys.excess import Finding, WindowFinding
 from genesys.flows import Flow, Operation
+from genesys.probation import Probation
 from receiver.common_cause import CommonCause, CommonCauseLimits
 from receiver.policy import MAX_TRIES, Limits, Verdict
-from receiver.probation import Probation
 from receiver.situation import Mode, Situation, Suppression, VersionEvidence
 from receiver.target import Candidate, TargetChoice
 

@@ -1,17 +1,20 @@
 """How polls end on the page: failures, staleness, several organizations, and when they begin."""
 
+import itertools
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.baselines import KEPT_INTERVALS, BaselineKeeper
 from exporter.config import ExporterConfig
 from exporter.metrics import CATALOGUE, SNAPSHOT_METRICS
 from exporter.page import Board
-from exporter.poller import Poller, last_tick, next_poll
+from exporter.poller import Poller, last_tick, next_poll, offset_of
 from exporter.process import ProcessMetrics
 from exporter.reader import OrganizationReader
 from genesys.dialect import Call, RateLimit
@@ -26,8 +29,9 @@ HOURS_BEFORE = [NOON - 3600 * hours for hours in range(1, 100)]
 class Exporter:
     """The exporter without threads, sockets and time: polls and scrapes happen when the test says so."""
 
-    def __init__(self, **worlds: World) -> None:
+    def __init__(self, *, offset_s: float = 0.0, **worlds: World) -> None:
         self.now = float(NOON)
+        self.offset_s = offset_s
         self.process = ProcessMetrics()
         self.board = Board(worlds, self.process, stale_after_s=CONFIG.stale_after_s, clock=lambda: self.now)
         self.pollers = {org: self._poller(org, world) for org, world in worlds.items()}
@@ -38,7 +42,7 @@ class Exporter:
 
         reader = OrganizationReader(org, world, Analytics(), tell_revisions=tell_revisions)
         baselines = BaselineKeeper(org, world, Analytics(), interval_s=CONFIG.baseline_interval_s)
-        return Poller(org, world, reader, baselines, config=CONFIG, board=self.board)
+        return Poller(org, world, reader, baselines, config=CONFIG, board=self.board, offset_s=self.offset_s)
 
     def poll(self, *, minutes_later: float = 1) -> None:
         self.now += minutes_later * MINUTE
@@ -48,7 +52,7 @@ class Exporter:
     def scrape(self) -> dict[str, dict[str, float]]:
         """Value by metric, then by its label values in one line, sorted by label name."""
         found: dict[str, dict[str, float]] = {}
-        for family in text_string_to_metric_families(self.board.page().decode()):
+        for family in text_string_to_metric_families(b"".join(self.board.page().plain()).decode()):
             for sample in family.samples:
                 labels = " ".join(value for _, value in sorted(sample.labels.items()))
                 found.setdefault(sample.name, {})[labels] = sample.value
@@ -334,3 +338,54 @@ def test_ticks_are_multiples_of_the_interval() -> None:
     assert last_tick(NOON + 59.9, 60) == NOON
     assert next_poll(NOON, 60) == NOON + 60
     assert next_poll(NOON + 0.1, 6) == NOON + 6
+
+
+def test_polls_of_different_organizations_and_exporters_begin_at_different_seconds_always_the_same() -> None:
+    names = [f"{org} {host} 0.0.0.0:9742" for org in ("retail", "claims", "travel") for host in ("a", "b")]
+    offsets = [offset_of(name, 60.0) for name in names]
+
+    assert offsets == [offset_of(name, 60.0) for name in names]
+    assert len({round(offset, 2) for offset in offsets}) == len(names)
+    assert all(0 <= offset < CONFIG.poll_interval_s / 12 for offset in offsets)
+    assert offset_of("retail a 0.0.0.0:9742", 2.0) == pytest.approx(offsets[0] / 30), "time-lapse"
+
+
+@given(offset_s=st.floats(0, 5, exclude_max=True), start_s=st.floats(0, 60), settle_s=st.floats(0, 300))
+def test_whatever_the_offset_polls_are_as_of_full_minutes_and_each_finds_one_new_settled_minute(
+    offset_s: float, start_s: float, settle_s: float
+) -> None:
+    exporter = Exporter(offset_s=offset_s, retail=World())
+    clock = Clock(NOON + start_s, ends_at=NOON + 600)
+    polls: list[tuple[float, float]] = []
+
+    def wait(seconds: float) -> bool:
+        as_of = exporter.board.last("retail").succeeded_at
+        assert as_of is not None
+        polls.append((as_of, clock.now))
+        return clock.wait(seconds)
+
+    exporter.pollers["retail"].run(clock=clock, wait=wait)
+
+    aligned = polls[1:]  # the first one comes at once
+    assert len(aligned) >= 8
+    assert all(as_of % MINUTE == 0 for as_of, _ in aligned)
+    assert all(began - as_of == pytest.approx(offset_s, abs=1e-3) for as_of, began in aligned)
+    # The rules judge on two new minutes in three: an offset takes none from them.
+    ends = [Analytics(settle_s=settle_s).settled_end(as_of) for as_of, _ in aligned]
+    assert {later - earlier for earlier, later in itertools.pairwise(ends)} == {MINUTE}
+
+
+def test_a_version_that_was_live_before_the_full_minute_counts_from_it_also_when_the_poll_begins_later() -> None:
+    world = World()
+    exporter = Exporter(offset_s=4.5, retail=world)
+    clock = Clock(NOON + 10.0, ends_at=NOON + 120)
+
+    def wait(seconds: float) -> bool:
+        world.go_live("14.0", published_at=NOON + 30.0)
+        ended = clock.wait(seconds)
+        exporter.now = clock.now
+        return ended
+
+    exporter.pollers["retail"].run(clock=clock, wait=wait)
+
+    assert exporter.scrape()["genesys_flow_live_since_timestamp_seconds"] == {"main 14.0 retail": NOON + 60}

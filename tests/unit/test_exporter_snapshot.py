@@ -32,9 +32,10 @@ def snapshot(outcomes: dict[tuple[str, str], dict[int, Outcomes]]) -> Snapshot:
 
 def series(of: Snapshot, metric: str, config: ExporterConfig = CONFIG) -> Series:
     """Value by label values after `org`, in the catalogue's order."""
-    family = next(family for family in samples(of, config) if family.name == metric)
-    assert all(sample.labels["org"] == "retail" and sample.timestamp is None for sample in family.samples)
-    return {tuple(sample.labels.values())[1:]: sample.value for sample in family.samples}
+    found = [(labels, value) for each, labels, value in samples(of, config) if each.name == metric]
+    assert all(org == "retail" for (org, *_), _ in found)
+    assert len(dict(found)) == len(found), "a series occurs twice"
+    return {labels[1:]: value for labels, value in found}
 
 
 def by_window(of: Snapshot, metric: str, version: str = "14.0", config: ExporterConfig = CONFIG) -> dict[str, float]:
@@ -42,11 +43,14 @@ def by_window(of: Snapshot, metric: str, version: str = "14.0", config: Exporter
     return {labels[3]: value for labels, value in found.items() if labels[:3] == ("main", version, "error_exit")}
 
 
-def test_there_is_a_family_for_each_metric_of_a_snapshot_in_the_catalogues_order() -> None:
-    families = samples(snapshot({}), CONFIG)
+def test_every_sample_is_of_a_metric_of_snapshots_and_has_a_value_for_each_of_its_labels() -> None:
+    found = replace(snapshot({("main", "14.0"): {NOON - 60: bad(2)}}), baselines={("main", Signal.ERROR_EXIT): 0.02})
 
-    assert [family.name for family in families] == [metric.name for metric in SNAPSHOT_METRICS]
-    assert [family.documentation for family in families] == [metric.help for metric in SNAPSHOT_METRICS]
+    given: dict[str, set[int]] = {}
+    for metric, labels, _ in samples(found, CONFIG):
+        given.setdefault(metric.name, set()).add(len(labels))
+
+    assert given == {metric.name: {len(metric.labels)} for metric in SNAPSHOT_METRICS}
 
 
 def test_errors_volume_and_breached_minutes_are_counted_per_window() -> None:
@@ -140,6 +144,17 @@ def test_the_threshold_is_the_larger_of_configuration_and_own_past(baseline: flo
     assert series(found, "genesys_flow_threshold_ratio") == {("main", "error_exit"): pytest.approx(threshold)}
     known = series(found, "genesys_flow_baseline_ratio")
     assert known == ({} if baseline is None else {("main", "error_exit"): baseline})
+
+
+def test_a_threshold_that_names_the_flow_by_its_id_is_taken_as_it_stands() -> None:
+    config = ExporterConfig.model_validate(
+        {"flows": [{"match": {"id": "main"}, "threshold_ratio": 0.05}, {"match": "*"}]}
+    )
+    found = replace(snapshot({}), baselines={("main", Signal.ERROR_EXIT): 0.1})
+
+    assert series(found, "genesys_flow_threshold_ratio", config) == {("main", "error_exit"): 0.05}
+    # Certainty is measured from the flow's own past all the same.
+    assert series(found, "genesys_flow_baseline_ratio", config) == {("main", "error_exit"): 0.1}
 
 
 def test_a_breached_minute_is_above_the_flows_own_threshold() -> None:

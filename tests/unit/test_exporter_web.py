@@ -7,8 +7,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from exporter.exposition import CONTENT_TYPE
-from exporter.page import Board, Published
+from exporter.exposition import Format, render
+from exporter.metrics import DATA_END
+from exporter.page import Board, Published, prepared
 from exporter.process import ProcessMetrics
 from exporter.web import application, bind
 from genesys.settings import Address
@@ -31,12 +32,32 @@ def client(board: Board) -> Iterator[httpx.Client]:
     server.server_close()
 
 
-def test_metrics_are_served_in_the_text_format(client: httpx.Client, board: Board) -> None:
-    answer = client.get("/metrics", headers={"Accept": "application/openmetrics-text, text/plain;q=0.5"})
+@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_metrics_are_served_in_the_format_and_encoding_that_are_asked_for(
+    client: httpx.Client, board: Board, form: Format, encoding: str
+) -> None:
+    board.publish(Published("north", True, True, 0.0, prepared(render([(DATA_END, ("north",), 1.0)]))))
+
+    answer = client.get("/metrics", headers={"Accept": form.value, "Accept-Encoding": encoding})
 
     assert answer.status_code == 200
-    assert answer.headers["Content-Type"] == CONTENT_TYPE
-    assert answer.content == board.page()
+    assert answer.headers["Content-Type"] == form.value
+    assert answer.headers.get("Content-Encoding", "identity") == encoding
+    assert answer.headers["Vary"] == "Accept, Accept-Encoding"
+    assert answer.content == b"".join(board.page(form).plain())
+
+
+def test_who_asks_for_nothing_gets_the_text_format_uncompressed(client: httpx.Client, board: Board) -> None:
+    request = client.build_request("GET", "/metrics")
+    for name in ("Accept", "Accept-Encoding"):
+        del request.headers[name]
+
+    answer = client.send(request)
+
+    assert answer.headers["Content-Type"] == Format.TEXT.value
+    assert "Content-Encoding" not in answer.headers
+    assert answer.content == b"".join(board.page().plain())
 
 
 @pytest.mark.parametrize(
@@ -78,6 +99,7 @@ def test_what_does_not_exist_and_what_is_not_a_read_is_refused(client: httpx.Cli
     assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
     head = client.head("/metrics")
     assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["Vary"] == "Accept, Accept-Encoding"
 
 
 def test_an_address_that_is_taken_is_an_error(client: httpx.Client, board: Board) -> None:

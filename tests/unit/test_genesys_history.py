@@ -69,6 +69,40 @@ def test_its_newest_day_does_not_count():
     assert baseline(history(v14=failing_today), live_since=-1) == wilson_upper(0, 14_400)
 
 
+def swinging(*, by_night: int, by_day: int, nights: range = range(8)) -> Hours:
+    """Hours with their errors beside 100 good ones: night is from 23 to 2, and the history ends at midnight."""
+    return {
+        hour: (by_night if (hour + 1) % 24 <= 2 and (hour + 1) // 24 in nights else by_day, 100) for hour in range(164)
+    }
+
+
+def test_a_flow_that_fails_more_often_at_this_hour_is_compared_with_this_hour():
+    swings = baseline(history(v13=swinging(by_night=8, by_day=1)))
+    assert swings == wilson_upper(
+        (2 + 5 * 3) * 8, (2 + 5 * 3) * 108
+    )  # the first night lacks an hour, the worst is left out
+    assert swings > 2 * baseline(history(v13=dict.fromkeys(range(164), (2, 100))))
+
+
+def test_an_hour_that_is_better_than_the_whole_does_not_lower_the_bound():
+    found = baseline(history(v13=swinging(by_night=0, by_day=5)))
+    assert found > 5 / 105 * 0.8
+
+
+def whole_week(hours: Hours) -> float:
+    return wilson_upper(sum(errors for errors, _ in hours.values()), sum(sum(one) for one in hours.values()))
+
+
+def test_the_worst_day_at_this_hour_does_not_count():
+    incident = swinging(by_night=50, by_day=1, nights=range(5, 6))
+    assert baseline(history(v13=incident)) == whole_week(incident)
+
+
+def test_a_difference_that_may_be_chance_changes_nothing():
+    barely = {hour: (2 if hour % 24 == 23 else 1, 100) for hour in range(164)}
+    assert baseline(history(v13=barely)) == whole_week(barely)
+
+
 counts = st.tuples(st.integers(0, 500), st.integers(0, 500))
 hours = st.dictionaries(st.integers(0, 165), counts, max_size=20)
 newest_hours = st.dictionaries(st.integers(166, 167), counts)

@@ -6,8 +6,9 @@ import pytest
 
 from genesys.evidence import Evidence, Outcomes
 from genesys.flows import Flow
+from genesys.probation import ProbationLimits
 from receiver.common_cause import CommonCause, CommonCauseLimits, Neighbour, find_common_cause, survey
-from receiver.probation import ProbationLimits
+from receiver.config import FlowPolicy
 
 HEALTHY = Neighbour("f", "Main IVR", "14.0", "cx-as-code", 1000.0, fails=False, is_established=False)
 FAILING = replace(HEALTHY, fails=True)
@@ -97,6 +98,13 @@ FLOW = Flow(
 )
 
 
+def policy(threshold_ratio: float) -> FlowPolicy:
+    return FlowPolicy.model_validate({"match": "*", "mode": "auto", "threshold_ratio": threshold_ratio})
+
+
+POLICY = policy(0.05)
+
+
 def outcomes(errors: int, exits: int = 10) -> Outcomes:
     return Outcomes(exits, {"FLOW_ERROR_EXIT": errors, "FLOW_DISCONNECT": exits - errors})
 
@@ -106,7 +114,7 @@ def judged(
     *,
     recent: dict[str, list[int]] | None = None,
     past: dict[str, list[int]] | None = None,
-    threshold_ratio: float = 0.05,
+    configured: FlowPolicy = POLICY,
 ) -> tuple[Neighbour, ...]:
     """`recent`: errors of ten in each of the newest minutes, by version; `past`: errors of 600 in the newest hours."""
     minutes = {
@@ -121,7 +129,7 @@ def judged(
         Evidence(END - 3600, END, 60, minutes),
         Evidence(0, END, 3600, by_hour),
         [flow],
-        threshold_ratio=lambda _: threshold_ratio,
+        policy_for=lambda _: configured,
         probation=ProbationLimits(),
     )
 
@@ -150,7 +158,7 @@ def test_a_version_that_failed_from_its_first_call_on_is_not() -> None:
 def test_a_flow_with_traffic_that_does_not_fail_counts_as_healthy(
     recent: dict[str, list[int]], threshold_ratio: float
 ) -> None:
-    (found,) = judged(recent=recent, past={"1.0": [6] * 50}, threshold_ratio=threshold_ratio)
+    (found,) = judged(recent=recent, past={"1.0": [6] * 50}, configured=policy(threshold_ratio))
     assert not found.fails
 
 
@@ -168,3 +176,12 @@ def test_a_flow_that_always_failed_as_much_does_not_fail_now() -> None:
 )
 def test_what_takes_no_calls_is_not_counted(flow: Flow) -> None:
     assert judged(flow, recent={"1.0": [5] * 60}) == ()
+
+
+def test_an_explicit_threshold_of_a_flow_is_not_raised_by_its_past() -> None:
+    explicit = FlowPolicy.model_validate({"match": {"id": "f0"}, "mode": "auto", "threshold_ratio": 0.05})
+    twice_as_much = {"recent": {"1.0": [2] * 60}, "past": {"1.0": [60] * 60}}
+
+    (by_its_past,), (found,) = judged(**twice_as_much), judged(**twice_as_much, configured=explicit)
+
+    assert (by_its_past.fails, found.fails) == (False, True)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from genesys.excess import Finding
 from genesys.flows import Operation
+from genesys.probation import Probation
 from receiver.policy import FINAL, MAX_TRIES, UNDO_PASSES, Verdict, decide, is_final
-from receiver.probation import Probation
 from receiver.situation import Mode, Situation, Suppression
 from receiver.target import TargetChoice
 from tests.unit.policy_world import ALONE, BROKEN, EVIDENCE, FLOW, GOOD, INNOCENT, LIMITS, NOW, UNEARNED

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from simulator.behaviour import BehaviourWords
 from simulator.scenario import ScenarioError, load, names, parse
 from simulator.vocabulary import Call, ErrorRatio, Publish, SetFaults
 
@@ -19,12 +20,26 @@ flows:
       - {version: "1.0", published_ago: 600}
 """
 
+# The scenarios whose version has no more error exits than the one before, and what they say of it.
+SAYS = {
+    "catch-all-queue": {"exits"},
+    "failed-outcomes": {"outcome_failed_ratio"},
+    "failing-action": {"actions"},
+    "loop": {"stuck_ratio"},
+    "not-recognized": {"exits"},
+    "polite-hangup": {"exits"},
+    "silence": {"exits"},
+    "slow-action": {"actions"},
+    "wrong-queue": {"exits"},
+}
+
 
 def test_every_shipped_scenario_loads() -> None:
     assert names() == sorted(
         (
             *("backend-outage", "bad-deploy", "burst", "calm", "flapping", "low-traffic"),
             *("maintenance", "platform-outage", "rate-limited", "silenced"),
+            *SAYS,
         )
     )
     for name in names():
@@ -42,6 +57,28 @@ def test_bad_deploy_publishes_a_failing_version_of_main_ivr_after_a_minute() -> 
     (moment,) = scenario.timeline
     assert moment.at == 60
     assert moment.do == Publish(event="publish", flow=MAIN, version="14.0", error_ratio=0.45, by="cx-as-code")
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_a_bad_version_without_error_exits_is_published_as_in_bad_deploy_and_bad_in_one_thing(name: str) -> None:
+    scenario = load(name)
+    assert scenario.flows == load("calm").flows
+    (moment,) = scenario.timeline
+    assert moment.at == 60
+    assert isinstance(moment.do, Publish)
+    assert (moment.do.flow, moment.do.version, moment.do.error_ratio) == (MAIN, "14.0", 0.01)
+    assert {word for word in BehaviourWords.model_fields if getattr(moment.do, word) is not None} == SAYS[name]
+
+
+@pytest.mark.parametrize(("name", "changed"), [("slow-action", "duration"), ("failing-action", "failed_ratio")])
+def test_the_bad_data_action_is_the_one_that_ran_before(name: str, changed: str) -> None:
+    scenario = load(name)
+    (moment,) = scenario.timeline
+    assert isinstance(moment.do, Publish)
+    (bad,) = moment.do.actions or ()
+    (good,) = scenario.flows[0].history()[-1].actions or ()
+    assert (bad.id, bad.name) == (good.id, good.name)
+    assert getattr(bad, changed) > 10 * getattr(good, changed)
 
 
 def test_rate_limited_refuses_the_first_two_publishes_after_the_bad_one() -> None:
@@ -70,6 +107,21 @@ def test_rate_limited_refuses_the_first_two_publishes_after_the_bad_one() -> Non
             "timeline: [{at: 1, do: {event: lock, flow: b}}]\ndescription: x",
             "no flow has the id b",
             id="an event for a flow that does not exist",
+        ),
+        pytest.param(
+            "published_ago: 600",
+            "published_ago: 600, exits: [{reason: TRANSFER, share: 1}]",
+            "flows.0.versions.0.exits.0: Value error, transfer_type belongs to",
+            id="a transfer to nowhere",
+        ),
+        pytest.param(
+            "published_ago: 600",
+            "published_ago: 600, exits: [{reason: DISCONNECT, share: 1, transfer_target: B}]",
+            "transfer_target belongs to reason TRANSFER",
+            id="a target without a transfer",
+        ),
+        pytest.param(
+            "published_ago: 600", "published_ago: 600, exits: []", "flows.0.versions.0.exits", id="no way out"
         ),
         pytest.param(
             "description: one flow",

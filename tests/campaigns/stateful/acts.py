@@ -5,9 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from genesys.errors import Unavailable
+from receiver import orders
+from receiver.orders import NotPossible
 from receiver.payload import Alert
-from receiver.store import alerts, controls, quarantines
+from receiver.store import alerts, controls, quarantines, rollbacks
 from receiver.store.database import Transaction
+from receiver.store.rollbacks import Rollback
+from tests.campaigns.stateful.rows import Attempt
 from tests.campaigns.stateful.seams import ANY, CRASH, Act, Interruption
 from tests.campaigns.stateful.stops import EVERY, Window
 from tests.campaigns.stateful.world import World
@@ -140,6 +144,43 @@ def lift(world: World) -> None:
             world.past.lifted.add(one.rollback_id)
 
 
+def approve(world: World, org: str, flow_id: str) -> None:
+    """Somebody agrees to what waits for it, if anything does."""
+
+    def order(tx: Transaction, waiting: Rollback, now: float) -> Rollback:
+        return orders.approve(tx, waiting, world.settings, by=WHO, reason="", now=now)
+
+    for one in _waiting(world, org, flow_id):
+        approved = _order_about(world, one, order)
+        if approved is not None:
+            world.past.approved[approved.id] = approved.target_version
+
+
+def deny(world: World, org: str, flow_id: str) -> None:
+    """Somebody refuses what waits for approval, if anything does."""
+
+    def order(tx: Transaction, waiting: Rollback, now: float) -> Rollback:
+        return orders.deny(tx, waiting, world.processes[0].metrics, by=WHO, reason="", now=now)
+
+    for one in _waiting(world, org, flow_id):
+        _order_about(world, one, order)
+
+
+def undo(world: World, org: str, flow_id: str) -> None:
+    """Somebody wants the version back that the newest rollback of a flow took away."""
+
+    def order(tx: Transaction, first: Rollback, now: float) -> Rollback:
+        return orders.undo(tx, first, world.settings, by=WHO, reason="", now=now)
+
+    of_flow = [one for one in world.past.rows.attempts.values() if (one.org, one.flow_id) == (org, flow_id)]
+    begun = [one for one in of_flow if one.id in world.past.first_permits and not one.is_undo]
+    if begun:
+        newest = max(begun, key=lambda one: world.past.first_permits[one.id])
+        ordered = _order_about(world, newest, order)
+        if ordered is not None:
+            world.past.undos[ordered.id] = newest.id
+
+
 def publish(world: World, org: str, flow_id: str, what: str) -> None:
     """Somebody else publishes: a new version, good or bad, the one before, or the live one anew."""
     cloud = world.clouds[org]
@@ -198,6 +239,31 @@ def _forget(world: World, org: str, flow_id: str, version: str) -> None:
     world.past.stops.muted.pop((org, flow_id, version), None)
 
 
+def _waiting(world: World, org: str, flow_id: str) -> list[Attempt]:
+    return [
+        one
+        for one in world.past.rows.attempts.values()
+        if (one.org, one.flow_id, one.state) == (org, flow_id, "awaiting_approval")
+    ]
+
+
+def _order_about(
+    world: World, attempt: Attempt, order: Callable[[Transaction, Rollback, float], Rollback]
+) -> Rollback | None:
+    """What came of it; None if it was not possible."""
+
+    def write(tx: Transaction) -> Rollback:
+        found = rollbacks.get(tx, attempt.id)
+        assert found is not None
+        return order(tx, found, world.time.now)
+
+    try:
+        return world.store.transact(write)
+    except NotPossible:
+        world.tally.counts["not possible"] += 1
+        return None
+
+
 def _order(world: World, order: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     def write(tx: Transaction) -> Any:
         return order(tx, *args, **kwargs, now=world.time.now)
@@ -224,6 +290,9 @@ ACTS: Mapping[str, Callable[..., None]] = {
         open_window,
         close_windows,
         lift,
+        approve,
+        deny,
+        undo,
         publish,
         ratios,
         outcome,

@@ -2,6 +2,7 @@
 
 from hypothesis import strategies as st
 
+from tests.campaigns.stateful.cloud import ASKED
 from tests.campaigns.stateful.seams import ANY, PERMITTED, SEAMS, Act, Interruption
 from tests.campaigns.stateful.stops import EVERY
 from tests.campaigns.stateful.world import FLOWS, PROCESSES
@@ -37,6 +38,11 @@ orders: Acts = st.one_of(
         _backs,
         st.sampled_from(["silence", "inhibit"]),
     ),
+)
+
+wishes: Acts = st.one_of(
+    st.sampled_from(["approve", "approve", "approve", "deny"]).map(lambda name: Act(name, ("retail", ASKED))),
+    flows.map(lambda flow: Act("undo", flow)),
 )
 
 publishes: Acts = st.builds(

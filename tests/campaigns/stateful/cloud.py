@@ -16,6 +16,9 @@ Reach = Callable[[str], None]
 """Told of every seam before and after a request; it may let other things happen, or end the process."""
 
 
+ASKED = "asked"  # the flow whose rollbacks people have to approve
+
+
 def client_of(flow_id: str) -> str:
     """Who publishes a flow: one of them is never of the same change set as the others."""
     return "another pipeline" if flow_id == "flow-3" else "pipeline"

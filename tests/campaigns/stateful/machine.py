@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from receiver.config import ReceiverSettings
 from tests.campaigns.stateful import acts, choices
 from tests.campaigns.stateful.choices import anywhere, before_a_round, flows, orgs, processes, waits
-from tests.campaigns.stateful.cloud import OUTCOMES
+from tests.campaigns.stateful.cloud import ASKED, OUTCOMES
 from tests.campaigns.stateful.databases import Databases
 from tests.campaigns.stateful.seams import CRASH, Act, Interruption
 from tests.campaigns.stateful.world import FLOWS, Tally, World, faults_into
@@ -143,6 +143,20 @@ class Campaign(Core):
     def order(self, act: Act) -> None:
         self.step(act)
 
+    @rule(act=choices.wishes)
+    def wish(self, act: Act) -> None:
+        """Somebody approves, denies or undoes a rollback, if there is one."""
+        self.step(act)
+
+    @rule(seconds=before_a_round, number=processes)
+    def agree(self, seconds: float, number: int) -> None:
+        """What people are asked about fails, and somebody agrees."""
+        org, flow_id = "retail", ASKED
+        self.step(Act("deliver", (org, flow_id, 0, 180.0, True)))
+        self.round(2.0, number, org)
+        self.step(Act("approve", (org, flow_id)))
+        self.round(seconds, number, org)
+
     @rule(seconds=before_a_round, number=processes, org=orgs, one=anywhere(st.just(CRASH)))
     def crash(self, seconds: float, number: int, org: str, one: Interruption) -> None:
         """It dies before or after any commit or request."""
@@ -158,7 +172,7 @@ class Campaign(Core):
         """Another process has its turn meanwhile, perhaps after a stall, or somebody orders or publishes something."""
         rivals = choices.rivals(number, org)
         overtaking = choices.overtaking(number, org, st.sampled_from([0, 0, 4, 5, 6, 12]))
-        people = st.one_of(choices.orders, choices.publishes, choices.locks, choices.told)
+        people = st.one_of(choices.orders, choices.wishes, choices.publishes, choices.locks, choices.told)
         meanwhile = anywhere(st.one_of(rivals, overtaking, choices.stalls, people))
         self.round(seconds, number, org, *data.draw(st.lists(meanwhile, min_size=1, max_size=3)))
 

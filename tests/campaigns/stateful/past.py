@@ -82,6 +82,9 @@ class Past:
     first_permits: dict[str, float] = field(default_factory=dict)  # attempt → when
     given_by: dict[tuple[str, int], str] = field(default_factory=dict)  # permit → process
     lifted: set[str] = field(default_factory=set)  # attempts whose quarantine was
+    asked: set[str] = field(default_factory=set)  # attempts that had to wait for approval
+    approved: dict[str, str] = field(default_factory=dict)  # attempt → the target that people agreed to
+    undos: dict[str, str] = field(default_factory=dict)  # attempt → the one that people wanted to have undone
     looks: dict[tuple[str, str, str], Look] = field(default_factory=dict)  # process, org, flow
     ended: Counter[str] = field(default_factory=Counter)  # by state
     failed_after_write: set[str] = field(default_factory=set)
@@ -102,12 +105,17 @@ class Past:
         for attempt, permit in commit.permits:
             self.first_permits.setdefault(attempt.id, permit.issued_at)
             self.given_by[permit.attempt_id, permit.number] = commit.process or ""
+        self.asked |= {one.id for one in commit.after.attempts.values() if one.state == "awaiting_approval"}
         for attempt in commit.ended:
             self.ended[attempt.state] += 1
+            if attempt.undoes is not None and attempt.state == "succeeded":
+                self.lifted.add(attempt.undoes)
             self._hold_if_hopeless(attempt, commit.at)
 
     def _hold_if_hopeless(self, attempt: Attempt, now: float) -> None:
         """The bridge promises to hold a flow that no earlier version helps, or that it has failed twice in a day."""
+        if attempt.is_undo:
+            return
         flow = (attempt.org, attempt.flow_id)
         failed_before = any(
             (self.rows.attempts[one].org, self.rows.attempts[one].flow_id) == flow

@@ -7,7 +7,7 @@ kept. None of them calls a guard of the product, or asks what it has decided.
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
-from tests.campaigns.stateful.cloud import client_of
+from tests.campaigns.stateful.cloud import ASKED, client_of
 from tests.campaigns.stateful.past import DAY_S, Commit, Past, Publish
 from tests.campaigns.stateful.rows import Attempt, Permit
 
@@ -21,10 +21,12 @@ BUDGET_PER_FLOW, BUDGET_PER_ORG = 3, 8
 Broken = Iterator[str]
 
 
-def one_rollback_at_a_time(commit: Commit, _: Past) -> Broken:
-    """Never two of one organization between planned and confirming."""
+def one_rollback_at_a_time(commit: Commit, past: Past) -> Broken:
+    """Never two of one organization between planned and confirming; what people have ordered waits for its turn."""
     found: dict[str, set[str]] = {}
     for attempt in commit.after.leased:
+        if attempt.ordered and attempt.state == "planned" and attempt.id not in past.first_permits:
+            continue
         found.setdefault(attempt.org, set()).add(attempt.group)
     yield from (f"{len(groups)} at once in {org}: {sorted(groups)}" for org, groups in found.items() if len(groups) > 1)
 
@@ -60,8 +62,9 @@ def one_holder_of_a_lease(commit: Commit, _: Past) -> Broken:
 
 
 def written_under_the_lease(commit: Commit, _: Past) -> Broken:
-    """Whoever was overtaken plans nothing and permits nothing."""
-    written = [*commit.planned, *(attempt for attempt, _ in commit.permits)]
+    """Whoever was overtaken plans nothing and permits nothing; people order an undo without a lease."""
+    planned = (one for one in commit.planned if not one.is_undo)
+    written = [*planned, *(attempt for attempt, _ in commit.permits)]
     for attempt in written:
         lease = commit.after.leases.get(f"org:{attempt.org}")
         if lease is None or lease.owner != commit.process:
@@ -69,22 +72,29 @@ def written_under_the_lease(commit: Commit, _: Past) -> Broken:
 
 
 def outside_every_lockout(attempt: Attempt, permit: Permit, _process: str, past: Past) -> Broken:
-    """Never a first permit within a lockout after another rollback of the organization has started."""
-    if permit.number > 1:
+    """Never a first permit within a lockout after another rollback of the organization has started.
+
+    An undo passes it and starts none.
+    """
+    if permit.number > 1 or attempt.is_undo:
         return
     for other, at in past.first_permits.items():
+        if past.rows.attempts[other].is_undo:
+            continue
         same = other == attempt.id or past.rows.attempts[other].group == attempt.group
         if past.rows.attempts[other].org == attempt.org and not same and permit.issued_at < at + LOCKOUT_S:
             yield f"{attempt.id} started {permit.issued_at - at:.0f} s after {other}"
 
 
 def within_the_budget(attempt: Attempt, permit: Permit, _process: str, past: Past) -> Broken:
-    """Never more rollbacks that were sent in a day than the configuration allows."""
+    """Never more rollbacks that were sent in a day than the configuration allows; an undo does not count."""
+    if attempt.is_undo:
+        return
     since = permit.issued_at - DAY_S
     lately = [
         past.rows.attempts[one]
         for one, at in past.first_permits.items()
-        if at > since and one != attempt.id and past.wrote(one)
+        if at > since and one != attempt.id and past.wrote(one) and not past.rows.attempts[one].is_undo
     ]
     of_org = {one.group for one in lately if one.org == attempt.org} - {attempt.group}
     of_flow = [one for one in lately if (one.org, one.flow_id) == (attempt.org, attempt.flow_id)]
@@ -93,7 +103,9 @@ def within_the_budget(attempt: Attempt, permit: Permit, _process: str, past: Pas
 
 
 def obeyed_every_stop(attempt: Attempt, permit: Permit, process: str, past: Past) -> Broken:
-    """Never a permit after a pause, hold, window or silence that was there before it."""
+    """Never a permit after a pause, hold, window or silence that was there before it; an undo passes them."""
+    if attempt.is_undo:
+        return
     yield from past.stops.against(attempt, process, permit.issued_at)
 
 
@@ -103,16 +115,33 @@ def nothing_in_mode_observe(attempt: Attempt, _permit: Permit, _process: str, _p
         yield f"{attempt.id} of {attempt.flow_id} is a shadow"
 
 
+def nothing_without_people_where_they_are_asked(attempt: Attempt, permit: Permit, _process: str, past: Past) -> Broken:
+    """What waited for approval goes to the target that somebody agreed to; an undo takes back what was ordered."""
+    asked = attempt.id in past.asked or attempt.flow_id == ASKED
+    if not attempt.is_undo and asked and past.approved.get(attempt.id) != permit.target:
+        yield f"{attempt.id} goes to {permit.target}, and people agreed to {past.approved.get(attempt.id)}"
+    if attempt.is_undo:
+        first = past.rows.attempts.get(past.undos.get(attempt.id, ""))
+        if first is None or (permit.target, attempt.accused) != (first.accused, first.target):
+            yield f"{attempt.id} makes {permit.target} live instead of {attempt.accused}; to undo was {first}"
+
+
 def never_the_same_version_again(attempt: Attempt, _permit: Permit, _process: str, past: Past) -> Broken:
     """What was rolled back with a write is not rolled back again, until its quarantine is lifted."""
+    if attempt.is_undo:
+        return
     for other in past.rows.attempts.values():
+        if other.is_undo:
+            continue
         same = (other.org, other.flow_id, other.accused) == (attempt.org, attempt.flow_id, attempt.accused)
         if same and other.id != attempt.id and past.wrote(other.id) and other.id not in past.lifted:
             yield f"{attempt.accused} of {attempt.flow_id} was rolled back by {other.id}"
 
 
 def never_what_it_restored(attempt: Attempt, _permit: Permit, _process: str, past: Past) -> Broken:
-    """It never walks back from 14 to 13 to 12."""
+    """It never walks back from 14 to 13 to 12, and what people have made live again it leaves alone."""
+    if attempt.is_undo:
+        return
     for publish in past.publishes:
         same = (publish.attempt.org, publish.attempt.flow_id) == (attempt.org, attempt.flow_id)
         restored = same and publish.sent.version == attempt.accused and publish.had_effect
@@ -121,9 +150,10 @@ def never_what_it_restored(attempt: Attempt, _permit: Permit, _process: str, pas
 
 
 def with_a_decision_record(publish: Publish, past: Past) -> Broken:
-    """One decision that planned it, and one for every permit, each recorded before the publish."""
-    decided = past.rows.decided.get(publish.attempt.id, 0)
-    if decided < 1 + publish.permit.number:
+    """One decision that planned it, unless people did, and one for every permit, each recorded before the publish."""
+    decided, attempt = past.rows.decided.get(publish.attempt.id, 0), publish.attempt
+    by_people = attempt.is_undo or attempt.id in past.asked
+    if decided < publish.permit.number + (0 if by_people else 1):
         yield f"publish {publish.permit.number} of {publish.attempt.id} with {decided} decisions"
 
 
@@ -171,8 +201,12 @@ def one_effect_of_a_rollback(publish: Publish, past: Past) -> Broken:
 
 
 def never_a_quarantined_target(publish: Publish, past: Past) -> Broken:
-    """No version that the bridge itself took out of service, until a person lifts the quarantine."""
+    """No version that the bridge itself took out of service, until a person lifts the quarantine or undoes it."""
+    if publish.attempt.is_undo:
+        return
     for other in past.rows.attempts.values():
+        if other.is_undo:
+            continue
         same = (other.org, other.flow_id, other.accused) == (
             publish.sent.org,
             publish.sent.flow_id,
@@ -198,6 +232,7 @@ OF_A_PERMIT = _names(
     within_the_budget,
     obeyed_every_stop,
     nothing_in_mode_observe,
+    nothing_without_people_where_they_are_asked,
     never_the_same_version_again,
     never_what_it_restored,
 )

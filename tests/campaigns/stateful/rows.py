@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tests.campaigns.stateful.databases import Reader
 
 LEASED = ("planned", "publishing", "confirming")
-UNDER_WAY = (*LEASED, "verifying")
+UNDER_WAY = (*LEASED, "verifying", "awaiting_approval")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,17 @@ class Attempt:
     group: str  # the attempt: what counts as one, the rollbacks of one change set
     live_since: float  # of the accused version
     shadow: bool
+    undoes: str | None  # the rollback that people want to have undone
+    approved_by: str | None
+
+    @property
+    def is_undo(self) -> bool:
+        return self.undoes is not None
+
+    @property
+    def ordered(self) -> bool:
+        """By people, who need not wait until nothing else is under way."""
+        return self.is_undo or self.approved_by is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +80,15 @@ def read(reader: Reader, before: Rows = NOTHING, *, only_leases: bool = False) -
     leases = {name: Lease(*rest) for name, *rest in reader.execute(_LEASES).fetchall()}
     if only_leases:
         return Rows(before.attempts, before.permits, leases, before.decided)
-    attempts = {row[0]: Attempt(*row[:-1], bool(row[-1])) for row in reader.execute(_ATTEMPTS).fetchall()}
+    attempts = {row[0]: Attempt(*row[:8], bool(row[8]), *row[9:]) for row in reader.execute(_ATTEMPTS).fetchall()}
     permits = {(row[0], row[1]): Permit(*row) for row in reader.execute(_PERMITS).fetchall()}
     return Rows(attempts, permits, leases, dict(reader.execute(_DECIDED).fetchall()))
 
 
 _LEASES = "SELECT name, owner, fence, expires_at FROM leases"
 _ATTEMPTS = (
-    "SELECT id, org, object_id, accused_version, target_version, state, attempt_id, live_since, shadow FROM rollbacks"
+    "SELECT id, org, object_id, accused_version, target_version, state, attempt_id, live_since, shadow, undoes, "
+    "approved_by FROM rollbacks"
 )
 _PERMITS = "SELECT rollback_id, number, target_version, issued_at, valid_until, answer FROM permits ORDER BY number"
 _DECIDED = "SELECT rollback_id, count(*) FROM decisions WHERE verdict = 'roll_back' GROUP BY rollback_id"

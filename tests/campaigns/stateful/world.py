@@ -19,14 +19,14 @@ from receiver.config import ReceiverSettings
 from receiver.store.database import StoreUnavailable
 from receiver.store.leases import LeaseLost
 from tests.campaigns.stateful import rows
-from tests.campaigns.stateful.cloud import CampaignAlertmanager, CampaignGenesys, Sent, client_of
+from tests.campaigns.stateful.cloud import ASKED, CampaignAlertmanager, CampaignGenesys, Sent, client_of
 from tests.campaigns.stateful.databases import IMPATIENT, Database
 from tests.campaigns.stateful.past import Commit, Look, Past, Publish
 from tests.campaigns.stateful.promises import OF_A_COMMIT, OF_A_PERMIT, OF_A_PUBLISH
 from tests.campaigns.stateful.seams import CRASH, IN_TRANSACTION, Act, Interruption, Killed, Run, Seams, SeamStore
 from tests.integration.receiver_world import BAD_PUBLISH_AT, DAY_S, FlowInGenesys, Receiver, Time
 
-FLOWS = {"retail": ("flow-1", "flow-2", "flow-3", "shadow"), "bank": ("flow-1",)}
+FLOWS = {"retail": ("flow-1", "flow-2", "flow-3", "shadow", ASKED), "bank": ("flow-1",)}
 ANALYTICS = Analytics(history_s=12 * 3600)  # a week would be slower and tell nothing else
 PROCESSES = 3
 OF_OTHERS = ("tick", "overtake")
@@ -152,6 +152,8 @@ class World:
         publish = Publish(sent, given[1], given[0], run.process)
         self.tally.counts["publishes"] += 1
         self.tally.counts["effects"] += publish.had_effect
+        self.tally.counts["undone"] += publish.attempt.is_undo
+        self.tally.counts["approved"] += publish.attempt.approved_by is not None
         self.tally.counts["sent again"] += any(one.wrote for one in self.past.of(given[0].id))
         self._ask(OF_A_PUBLISH, publish, self.past)
         self.past.publishes.append(publish)

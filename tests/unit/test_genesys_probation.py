@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genesys.evidence import Evidence, Outcomes, Signal, Tally
-from receiver.probation import Probation, ProbationLimits, Stretch, judge_probation, stretches_of
+from genesys.probation import Probation, ProbationLimits, Stretch, judge_probation, stretches_of
 
 LIMITS = ProbationLimits(busy_s=7200, quiet_s=14400, max_s=14 * 86400)
 HOUR_S = 3600.0

@@ -1,0 +1,24 @@
+"""Which threshold a flow gets: the same for the exporter, by which it is accused, and the receiver, which checks."""
+
+from genesys.excess import threshold_for
+from genesys.selectors import Selector
+
+
+class Judging(Selector):
+    """An entry of `flows` that says from which ratio on its flows fail; each program adds its own keys and bounds."""
+
+    threshold_ratio: float = 0.05
+
+    @property
+    def is_explicit(self) -> bool:
+        """Somebody who names a flow by its id and gives a threshold has looked at this flow, and knows better."""
+        return self.match.id is not None and "threshold_ratio" in self.model_fields_set
+
+    def threshold(self, baseline_ratio: float | None) -> float:
+        """What a flow's ratio is compared with, given its own earlier ratio (None while that is unknown)."""
+        return threshold_for(self.threshold_ratio, baseline_ratio, explicit=self.is_explicit)
+
+    @property
+    def told(self) -> str:
+        """The threshold as `--resolve` shows it."""
+        return f"{self.threshold_ratio:g}{' (explicit)' if self.is_explicit else ''}"

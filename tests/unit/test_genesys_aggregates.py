@@ -1,0 +1,154 @@
+"""Answers of analytics, read from their bytes: the same as a reader that loads everything and counts in plain dicts."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genesys.aggregates import iso
+from genesys.errors import Unavailable
+from genesys.evidence import Columns, Evidence, Outcomes, Signal
+from tests.genesys_wire import Wire
+
+START, BUCKET_S, BUCKETS = 1_795_356_000, 60, 5
+END = START + BUCKETS * BUCKET_S
+
+Found = dict[tuple[str, str], dict[int, Outcomes]]
+
+
+def naive(exits: dict[str, Any], entries: dict[str, Any]) -> Found:
+    """Bucket by bucket, without a thought for how long it takes."""
+    found: Found = {}
+    for metric, answer in (("tFlow", exits), ("nFlow", entries)):
+        for result in answer.get("results") or []:
+            group = result.get("group") or {}
+            key = (group.get("flowId") or "", group.get("flowVersion") or "")
+            if not all(key) or key[1] == "debug":
+                continue
+            for item in result.get("data") or []:
+                start = next(at for at in range(START, END, BUCKET_S) if item["interval"].startswith(iso(at)))
+                for each in item.get("metrics") or []:
+                    count = each["stats"]["count"]
+                    if each["metric"] == metric and count:
+                        before = found.setdefault(key, {}).get(start, Outcomes())
+                        reason = group.get("exitReason") or "UNKNOWN"
+                        more = {reason: before.exits.get(reason, 0) + count} if metric == "tFlow" else {}
+                        entered = before.entries + (count if metric == "nFlow" else 0)
+                        found[key][start] = Outcomes(entered, {**before.exits, **more})
+    return found
+
+
+def interval(bucket: int) -> str:
+    return f"{iso(START + bucket * BUCKET_S)}/{iso(START + (bucket + 1) * BUCKET_S)}"
+
+
+def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | values
+
+
+numbers = st.integers(0, 3) | st.integers(0, 2**53 - 1)
+metric = st.builds(
+    lambda name, count, more: {"metric": name, "stats": {"count": count, **more}},
+    st.sampled_from(["tFlow", "nFlow", "oFlow"]),
+    numbers,
+    st.sampled_from([{}, {"max": 1.5, "min": -2e9, "sum": 1e300}, {"ratio": None}]),
+)
+item = st.builds(
+    lambda bucket, metrics, more: {"interval": interval(bucket), **metrics, **more},
+    st.integers(0, BUCKETS - 1),
+    st.just({}) | maybe(st.lists(metric, max_size=3)).map(lambda found: {"metrics": found}),
+    st.sampled_from([{}, {"views": [{"name": "slow", "stats": {"count": 1}}]}]),
+)
+group = st.fixed_dictionaries(
+    {},
+    optional={
+        "flowId": maybe(st.sampled_from(["f", "g", "", 'Zürich "\\/\n🎧'])),
+        "flowVersion": maybe(st.sampled_from(["1.0", "2.0", "debug", ""])),
+        "exitReason": maybe(st.sampled_from(["TRANSFER", "FLOW_ERROR_EXIT", "FLOW_ERROR_DISCONNECT", ""])),
+        "mediaType": maybe(st.sampled_from(["voice", "message"])),
+        "nobodyAsked": st.sampled_from([5, [1], {"a": None}]),
+    },
+)
+result = st.fixed_dictionaries({}, optional={"group": maybe(group), "data": maybe(st.lists(item, max_size=6))})
+answer = st.fixed_dictionaries({}, optional={"results": maybe(st.lists(result, max_size=6)), "more": st.text()})
+
+
+def read(*bodies: bytes) -> Evidence:
+    wire = Wire([httpx.Response(200, content=body) for body in bodies])
+    return wire.platform(deadline_s=0.1).evidence(START, END, bucket_s=BUCKET_S)
+
+
+@given(exits=answer, entries=answer)
+def test_any_answer_gives_the_evidence_of_a_naive_reader(exits: dict[str, Any], entries: dict[str, Any]) -> None:
+    found, expected = read(*(json.dumps(each).encode() for each in (exits, entries))), naive(exits, entries)
+
+    assert found.outcomes == expected
+    plain = Evidence(START, END, BUCKET_S, expected)
+    for key, buckets in expected.items():
+        assert found.versions(key[0]) == plain.versions(key[0])
+        for since in (0.0, START + 60.5, float(END)):
+            assert found.tallies(*key, Signal.ERROR_EXIT, since) == plain.tallies(*key, Signal.ERROR_EXIT, since)
+        assert found.columns(*key).newest() == max(buckets) == plain.columns(*key).newest()
+        entered = [start for start, outcomes in buckets.items() if outcomes.entries]
+        assert found.columns(*key).newest_entry() == max(entered, default=None)
+        assert plain.columns(*key) == buckets
+
+
+@given(exits=answer, cut=st.floats(0, 1, exclude_max=True))
+def test_an_answer_that_is_cut_off_anywhere_is_none(exits: dict[str, Any], cut: float) -> None:
+    body = json.dumps(exits).encode()
+
+    with pytest.raises(Unavailable, match="cut off"):
+        read(body[: int(cut * len(body))], b"{}")
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        pytest.param(lambda body: body + b"}", id="something behind it"),
+        pytest.param(lambda body: body.replace(b"7", b"NaN"), id="no number of JSON"),
+        pytest.param(lambda body: body.replace(b"7", b"07"), id="a leading zero"),
+        pytest.param(lambda body: body.replace(b":", b"=", 1), id="no JSON"),
+        pytest.param(lambda body: b"[" * 100_000, id="too deep"),
+    ],
+)
+def test_what_is_no_json_is_no_answer(spoilt: Callable[[bytes], bytes]) -> None:
+    item = {"interval": interval(0), "metrics": [{"metric": "tFlow", "stats": {"count": 7}}]}
+    body = json.dumps({"results": [{"group": {"flowId": "f", "flowVersion": "1.0"}, "data": [item]}]}).encode()
+    assert read(body, b"{}").outcomes == {("f", "1.0"): {START: Outcomes(0, {"UNKNOWN": 7})}}
+
+    with pytest.raises(Unavailable):
+        read(spoilt(body), b"{}")
+
+
+@pytest.mark.parametrize("count", ["1.0", "1e3", str(2**53), "-1", "true", "null", '"1"', "[]"])
+def test_what_is_no_count_is_no_answer(count: str) -> None:
+    metric = f'{{"metric":"tFlow","stats":{{"count":{count}}}}}'
+    body = f'{{"results":[{{"group":{{}},"data":[{{"interval":"{interval(0)}","metrics":[{metric}]}}]}}]}}'
+
+    with pytest.raises(Unavailable, match="unexpected answer"):
+        read(body.encode(), b"{}")
+
+
+@pytest.mark.parametrize(("groups", "metrics"), [(1, 2100), (2100, 1)], ids=["in one group", "in many"])
+def test_counts_that_no_column_can_hold_are_no_answer(groups: int, metrics: int) -> None:
+    metric = {"metric": "tFlow", "stats": {"count": 2**53 - 1}}
+    group = {"flowId": "f", "flowVersion": "1.0"}
+    results = [{"group": group, "data": [{"interval": interval(0), "metrics": [metric] * metrics}]}] * groups
+    body = json.dumps({"results": results}).encode()
+
+    with pytest.raises(Unavailable, match="unexpected answer"):
+        read(body, b"{}")
+
+
+def test_a_bucket_that_was_not_asked_for_or_had_no_outcome_is_not_there() -> None:
+    columns = Columns.of({START: Outcomes(1, {"TRANSFER": 2}), END: Outcomes(9, {})}, START, END, BUCKET_S)
+
+    assert dict(columns) == {START: Outcomes(1, {"TRANSFER": 2})}
+    assert len(columns) == 1
+    for absent in (START + 60, START + 1, START - 60, END):
+        assert columns.get(absent) is None
