@@ -1,12 +1,15 @@
 """The benchmark's own arithmetic: window sums, readings, rule sets, bounds and goals."""
 
+import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.detection import goals, grid, measure
+from bench.detection import goals, grid, incidents, measure, plots, table
 from bench.detection.cell import Cell, Errors
+from bench.detection.incidents import Incident
 from bench.detection.measure import Found, Result, poisson_upper
 from bench.detection.rule_sets import JUDGES, RuleSet
 from bench.detection.shipped import NEVER, column_of, convicted, firing, has_left_probation, rolled_back
@@ -138,3 +141,29 @@ def test_every_goal_of_the_design_is_asked_of_some_cell_and_can_be_missed() -> N
     found = list(goals.checks(cells, results, RuleSet.SHIPPED))
     assert len({check.goal for check in found}) == 5
     assert not any(check.is_met for check in found)
+
+
+def test_the_plots_of_the_same_figures_are_the_same_files(tmp_path: Path) -> None:
+    found = {rule_set: Found(1000, 3, (12.0, math.inf), (12.5, math.inf)) for rule_set in RuleSet}
+    cells = grid.full()
+    results = [Result(cell, 1, found) for cell in (*cells.good, *cells.bad)]
+    for folder in ("once", "again"):
+        plots.write(tmp_path / folder, results)
+    first, second = ([file.read_text() for file in sorted((tmp_path / one).iterdir())] for one in ("once", "again"))
+    assert first == second
+    assert len(first) == 2
+    assert not any("<metadata>" in text for text in first), "a date would be in it"
+
+
+def test_what_is_missed_is_named_worst_first() -> None:
+    cell, worse = grid.quick().bursts[:2]
+    checks = [goals.Check("share", cell, 1, 0.02, 0.01), goals.Check("share", worse, 1, 0.5, 0.01)]
+    lines = list(table.verdict([*checks, goals.Check("share", cell, 2, 0.0, 0.01)], RuleSet.SHIPPED))
+    assert [line.split(":")[0] for line in lines[:2]] == ["missed", "missed"]
+    assert worse.name in lines[0]
+    assert lines[-1] == "1 of 3 goals met by shipped"
+
+
+def test_a_common_cause_holds_back_what_would_be_rolled_back_alone() -> None:
+    blamed = incidents.run(Incident(50, 0.1), 1)
+    assert blamed.with_veto < blamed.without_veto <= blamed.incidents
