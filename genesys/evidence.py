@@ -24,12 +24,25 @@ class Signal(StrEnum):
     """What counts as a bad outcome; the value is the Prometheus label `signal`."""
 
     ERROR_EXIT = "error_exit"
+    FLOW_DISCONNECT = "flow_disconnect"  # the flow hangs up, politely
+    CALLER_HANGUP = "caller_hangup"  # the caller does: waiting in silence, or sent round in circles
+    RECOGNITION = "recognition"  # speech or keys that the flow does not understand
+    STUCK = "stuck"  # no way out: the session expires
 
 
 BAD_EXITS: Mapping[Signal, frozenset[str]] = MappingProxyType(
-    # Genesys Cloud, flow aggregates, dimension exitReason. An exit reason that is not listed is no error.
-    {Signal.ERROR_EXIT: frozenset({"FLOW_ERROR_DISCONNECT", "FLOW_ERROR_EXIT"})}
+    # Genesys Cloud, flow aggregates, dimension exitReason. An exit reason that is not listed is no bad outcome.
+    {
+        Signal.ERROR_EXIT: frozenset({"FLOW_ERROR_DISCONNECT", "FLOW_ERROR_EXIT"}),
+        Signal.FLOW_DISCONNECT: frozenset({"FLOW_DISCONNECT"}),
+        Signal.CALLER_HANGUP: frozenset({"DISCONNECT"}),
+        Signal.RECOGNITION: frozenset({"RECOGNITION_FAILURE_DISCONNECT", "RECOGNITION_FAILURE_EXIT"}),
+        # Entries that have not left would be seen earlier, but right after a publish every version has calls under way,
+        # and callbacks and long calls always do. Who gives up before the session expires is a caller's hang-up.
+        Signal.STUCK: frozenset({"SESSION_EXPIRE_DISCONNECT"}),
+    }
 )
+EVERY_SIGNAL = frozenset(Signal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +205,15 @@ class Evidence:
 
     `end` is the end of the newest settled bucket that was asked for. A bucket
     that is absent had no outcome. `outcomes` maps (flow id, flow version) to
-    bucket start to outcomes: to `Columns` where there may be very many.
+    bucket start to outcomes: to `Columns` where there may be very many. Of
+    signals that are not in `signals` nobody knows how often they occurred.
     """
 
     start: int
     end: int
     bucket_s: int
     outcomes: Mapping[tuple[str, str], Mapping[int, Outcomes]]
+    signals: frozenset[Signal] = EVERY_SIGNAL
 
     def tallies(self, flow_id: str, version: str, signal: Signal, since: float = 0.0) -> dict[int, Tally]:
         """Tally by bucket start, of the buckets that begin at or after `since`."""

@@ -57,16 +57,24 @@ def services(history: Evidence, flow_id: str, signal: Signal) -> dict[str, Servi
 
 
 def version_evidence(alert: StoredAlert, reading: Reading, applied: Applied | None) -> VersionEvidence | None:
-    """The receiver's own figures about the accused version; None if any of them could not be read."""
+    """The receiver's own figures about the accused version; None if any of them could not be read.
+
+    Also without a threshold of the signal: nobody knows what the flow did before.
+    """
     evidence, history, flow = reading.evidence.value, reading.history.value, reading.flow.value
     signal = signal_of(alert)
     if evidence is None or history is None or flow is None or applied is None or signal is None:
+        return None
+    if signal not in evidence.signals & history.signals:
         return None
     since = live_since(reading, alert)
     baseline = baseline_ratio(
         history, flow_id=alert.object_id, live_version=alert.version, live_since=since, signal=signal
     )
-    threshold = max(applied.policy.threshold(baseline), _ratio(alert.annotations.get("threshold_ratio", "")))
+    own = applied.policy.threshold_of(signal, baseline)
+    if own is None:
+        return None
+    threshold = max(own, _ratio(alert.annotations.get("threshold_ratio", "")))
     tallies = evidence.tallies(alert.object_id, alert.version, signal, since)
     newest = _newest(tallies)
     return VersionEvidence(
@@ -145,15 +153,16 @@ def probation(
 
 
 def common_cause(
-    reading: Reading, settings: ReceiverSettings, registered: Mapping[tuple[str, str], str]
+    alert: StoredAlert, reading: Reading, settings: ReceiverSettings, registered: Mapping[tuple[str, str], str]
 ) -> CommonCause | None:
     """What fails at the same time; None if the other flows could not be read.
 
     `registered` gives the deployment of a (flow id, version) that a pipeline has registered.
     """
-    if reading.neighbours.value is None:
+    signal = signal_of(alert)
+    if reading.neighbours.value is None or signal is None:
         return None
-    return find_common_cause(reading.neighbours.value, common_cause_limits(settings), registered)
+    return find_common_cause(reading.neighbours.value, common_cause_limits(settings), registered, signal=signal)
 
 
 def _newest(tallies: dict[int, Tally]) -> Tally:

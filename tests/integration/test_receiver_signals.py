@@ -1,0 +1,59 @@
+"""A bad version without error exits is rolled back by the signal that accuses it, and by no other."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genesys.evidence import Signal
+from receiver.store.rollbacks import State
+from tests.integration.simulated_world import TARGET, simulated_scene
+
+HANGS_UP: dict[str, Any] = {
+    "error_ratio": 0.01,
+    "exits": [
+        {"reason": "FLOW_DISCONNECT", "share": 0.9},
+        {"reason": "TRANSFER", "share": 0.1, "transfer_type": "ACD", "transfer_target": "Service"},
+    ],
+}
+LOSES_CALLERS: dict[str, Any] = {"error_ratio": 0.01, "exits": [{"reason": "DISCONNECT", "share": 1.0}]}
+UNDERSTANDS_NOBODY: dict[str, Any] = {
+    "error_ratio": 0.01,
+    "exits": [{"reason": "RECOGNITION_FAILURE_DISCONNECT", "share": 1.0}],
+}
+BAD = {
+    Signal.FLOW_DISCONNECT: HANGS_UP,
+    Signal.CALLER_HANGUP: LOSES_CALLERS,
+    Signal.RECOGNITION: UNDERSTANDS_NOBODY,
+}
+
+
+@pytest.mark.parametrize(("signal", "bad"), BAD.items())
+def test_the_version_is_rolled_back_once_and_verified_by_the_same_signal(
+    tmp_path: Path, signal: Signal, bad: dict[str, Any]
+) -> None:
+    with simulated_scene(tmp_path, bad=bad) as here:
+        here.deliver(signal=signal)
+        rollback = here.run_to_the_end(here.receiver())
+
+        assert rollback is not None, here.verdicts()
+        assert (rollback.state, rollback.target_version) == (State.SUCCEEDED, TARGET)
+        assert rollback.facts["signal"] == signal
+        assert here.genesys.live() == TARGET
+        assert len(here.genesys.effects()) == 1
+
+
+@pytest.mark.parametrize("signal", [signal for signal in Signal if signal is not Signal.FLOW_DISCONNECT])
+def test_another_signal_than_the_one_that_fails_confirms_nothing(tmp_path: Path, signal: Signal) -> None:
+    with simulated_scene(tmp_path, bad=HANGS_UP) as here:
+        here.deliver(signal=signal)
+        assert here.run_to_the_end(here.receiver()) is None
+        assert set(here.verdicts()) == {"not_confirmed"}
+        assert not here.genesys.publishes()
+
+
+def test_a_signal_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    with simulated_scene(tmp_path, bad=HANGS_UP) as here:
+        here.deliver(signal="mood")
+        assert here.run_to_the_end(here.receiver()) is None
+        assert set(here.verdicts()) == {"unknown_contract"}
