@@ -21,7 +21,7 @@ class FlowPolicy(Judging):
     owner: str = ""  # an empty label is none to Prometheus
     act_on: frozenset[Signal] = frozenset({Signal.ERROR_EXIT})
     # What callers want changes as well as what flows do, and so do hang-ups: those page only who has asked for them.
-    watch: frozenset[Signal] = frozenset({Signal.ERROR_EXIT, Signal.RECOGNITION, Signal.STUCK})
+    watch: frozenset[Signal] = frozenset({Signal.ERROR_EXIT, Signal.RECOGNITION, Signal.STUCK, Signal.OUTCOME_FAILED})
 
     @property
     def signals(self) -> tuple[Signal, ...]:
@@ -58,7 +58,17 @@ class ExporterConfig(Settings):
 
 def disagreements(config: ExporterConfig, organizations: Organizations, config_file: Path) -> list[Problem]:
     """What is wrong with the two files together."""
-    return [
+    problems = [
+        Problem(
+            config_file,
+            f"flows[{position}].act_on",
+            "outcome_failed is never told: no organization has analytics.outcomes: true; set it in organizations.yml",
+        )
+        for position, policy in enumerate(config.flows)
+        if Signal.OUTCOME_FAILED in policy.act_on
+        and not any(organization.analytics.outcomes for organization in organizations.organizations)
+    ]
+    return problems + [
         Problem(
             config_file,
             "poll_interval_s",

@@ -40,7 +40,8 @@ FLOW_VOLUME = Metric(
     "genesys_flow_volume",
     "gauge",
     ("org", "flow_id", "flow_version", "signal", "window"),
-    "Conversations of one flow version in the window that could have ended badly: the larger of entries and exits. "
+    "Conversations of one flow version in the window that could have ended badly: the larger of entries and exits; "
+    "of the signal outcome_failed the flow outcomes. "
     f"The live version always has it for signals that act, 0 included. {WINDOW_DELAY}",
 )
 FLOW_BREACH_MINUTES = Metric(

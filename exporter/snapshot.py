@@ -132,7 +132,7 @@ def count_windows(
     The windows lie in each other: each bucket is counted once, on the way back from the newest.
     """
     columns = evidence.columns(*version)
-    errors, entries, exits = columns.errors(signal), columns.entries, columns.every_exit
+    errors, (entries, exits) = columns.errors(signal), columns.passages(signal)
     counts: dict[str, WindowCount] = {}
     tally, breached, edge, begin = Tally(), 0, len(entries), columns.position(since)
     for window in windows:

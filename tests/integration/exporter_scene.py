@@ -124,7 +124,7 @@ class Exporter:
         self.pollers: dict[str, Poller] = {}
         self._close: list[Callable[[], None]] = []
         for org, url in clouds.items():
-            cloud = open_organization(organization_at(org, url, deadline_s), observe=process.observer(org))
+            cloud = open_organization(organization_at(org, url, deadline_s, analytics), observe=process.observer(org))
             self._close.append(cloud.close)
             tell_revisions = partial(process.add_revisions, org)
             reader = OrganizationReader(org, cloud, analytics, tell_revisions=tell_revisions)
@@ -184,7 +184,7 @@ def many(flows: int) -> Scenario:
     return CALM.model_copy(update={"flows": listed})
 
 
-def organization_at(name: str, url: str, deadline_s: float = 30.0) -> Organization:
+def organization_at(name: str, url: str, deadline_s: float = 30.0, analytics: Analytics = ANALYTICS) -> Organization:
     return Organization.model_validate(
         {
             "name": name,
@@ -193,5 +193,6 @@ def organization_at(name: str, url: str, deadline_s: float = 30.0) -> Organizati
             "credentials": {"client_id": "simulator", "client_secret": SecretStr("simulator")},
             "timeout_s": min(10.0, deadline_s),
             "deadline_s": deadline_s,
+            "analytics": analytics,
         }
     )

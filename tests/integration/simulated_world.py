@@ -161,7 +161,17 @@ def _migrated_file() -> bytes:
 class SimulatedScene:
     """One database, the simulator, and receivers that come and go."""
 
-    def __init__(self, folder: Path, *, seed: int = 1, bad: Mapping[str, Any] | None = None, **changes: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int = 1,
+        bad: Mapping[str, Any] | None = None,
+        outcomes: bool = False,
+        **changes: Any,
+    ) -> None:
+        """`bad` is as in `Simulated`; with `outcomes` the receivers ask for flow outcomes."""
+        self._outcomes = outcomes
         values: dict[str, Any] = {
             "flows": [{"match": "*", "mode": "auto", "owner": "team-voice"}],
             "webhooks": [{"name": "pager", "url": "http://127.0.0.1:9/"}],
@@ -225,7 +235,7 @@ class SimulatedScene:
             deadline_s=30.0,
             connection=connection,
         )
-        return Platform(session, api_url=self.genesys.url)
+        return Platform(session, api_url=self.genesys.url, outcomes=self._outcomes)
 
     def deliver(self, *, signal: str = "error_exit") -> None:
         with self.store.begin() as tx:

@@ -14,13 +14,14 @@ from tests.integration.exporter_scene import MINUTE, Page, Time, organization_at
 
 MAIN = "ce677f29-f403-470c-adb0-8bfa6bf81d69"
 MINUTES = 20  # the bad version is published after one
-ANALYTICS = Analytics(history_s=2 * 86400)  # a flow's own past is older than a day
+ANALYTICS = Analytics(history_s=2 * 86400, outcomes=True)  # a flow's own past is older than a day
 CONFIG = ExporterConfig.model_validate({"flows": [{"match": "*", "watch": list(Signal)}]})
 SHOWN_BY = {
     "polite-hangup": Signal.FLOW_DISCONNECT,
     "silence": Signal.CALLER_HANGUP,
     "not-recognized": Signal.RECOGNITION,
     "loop": Signal.STUCK,
+    "failed-outcomes": Signal.OUTCOME_FAILED,
 }
 
 
@@ -37,7 +38,7 @@ def _findings(page: Page, url: str, time: Time) -> Iterator[tuple[Signal, Findin
     ((live, since),) = (one for one in page["genesys_flow_live_since_timestamp_seconds"].items() if MAIN in one[0])
     version = live.split()[1]
     end = ANALYTICS.settled_end(time.now)
-    with closing(open_organization(organization_at("retail", url))) as cloud:
+    with closing(open_organization(organization_at("retail", url, analytics=ANALYTICS))) as cloud:
         evidence = cloud.evidence(end - 60 * MINUTE, end, bucket_s=MINUTE, flow_ids=[MAIN])
     for signal in Signal:
         threshold = page["genesys_flow_threshold_ratio"].get(f"{MAIN} retail {signal}")

@@ -25,6 +25,7 @@ BAD = {
     Signal.FLOW_DISCONNECT: HANGS_UP,
     Signal.CALLER_HANGUP: LOSES_CALLERS,
     Signal.RECOGNITION: UNDERSTANDS_NOBODY,
+    Signal.OUTCOME_FAILED: {"error_ratio": 0.01, "outcome_failed_ratio": 0.8},
 }
 
 
@@ -32,7 +33,7 @@ BAD = {
 def test_the_version_is_rolled_back_once_and_verified_by_the_same_signal(
     tmp_path: Path, signal: Signal, bad: dict[str, Any]
 ) -> None:
-    with simulated_scene(tmp_path, bad=bad) as here:
+    with simulated_scene(tmp_path, bad=bad, outcomes=True) as here:
         here.deliver(signal=signal)
         rollback = here.run_to_the_end(here.receiver())
 
@@ -45,7 +46,7 @@ def test_the_version_is_rolled_back_once_and_verified_by_the_same_signal(
 
 @pytest.mark.parametrize("signal", [signal for signal in Signal if signal is not Signal.FLOW_DISCONNECT])
 def test_another_signal_than_the_one_that_fails_confirms_nothing(tmp_path: Path, signal: Signal) -> None:
-    with simulated_scene(tmp_path, bad=HANGS_UP) as here:
+    with simulated_scene(tmp_path, bad=HANGS_UP, outcomes=True) as here:
         here.deliver(signal=signal)
         assert here.run_to_the_end(here.receiver()) is None
         assert set(here.verdicts()) == {"not_confirmed"}
@@ -57,3 +58,20 @@ def test_a_signal_that_nobody_knows_is_refused(tmp_path: Path) -> None:
         here.deliver(signal="mood")
         assert here.run_to_the_end(here.receiver()) is None
         assert set(here.verdicts()) == {"unknown_contract"}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "switches", "verdict"),
+    [
+        pytest.param(False, {}, "stale_evidence", id="nobody asks for them"),
+        pytest.param(True, {"outcome_version": False}, "stale_evidence", id="they tell no version"),
+    ],
+)
+def test_outcomes_that_are_not_told_by_version_accuse_nobody(
+    tmp_path: Path, outcomes: bool, switches: dict[str, bool], verdict: str
+) -> None:
+    with simulated_scene(tmp_path, bad={"error_ratio": 0.01, "outcome_failed_ratio": 0.8}, outcomes=outcomes) as here:
+        here.genesys.switch(**switches)
+        here.deliver(signal=Signal.OUTCOME_FAILED)
+        assert here.run_to_the_end(here.receiver()) is None
+        assert set(here.verdicts()) == {verdict}

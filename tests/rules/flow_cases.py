@@ -513,6 +513,7 @@ _SIGNALS = (
             ("caller_hangup", 0.25, 0.45),
             ("recognition", 0.05, 0.15),
             ("stuck", 0.0, 0.05),
+            ("outcome_failed", 0.05, 0.15),
         )
         for case in (
             Case(

@@ -310,4 +310,13 @@ def test_a_signal_is_absent_where_nothing_can_be_said(signal: Signal, metric: st
 
 
 def test_by_default_hang_ups_page_nobody() -> None:
-    assert set(CONFIG.signals) == {Signal.ERROR_EXIT, Signal.RECOGNITION, Signal.STUCK}
+    assert set(CONFIG.signals) == {Signal.ERROR_EXIT, Signal.RECOGNITION, Signal.STUCK, Signal.OUTCOME_FAILED}
+
+
+def test_of_flow_outcomes_the_volume_is_their_number_not_that_of_the_calls() -> None:
+    ten = {NOON - 60 * age: Outcomes(30, {"TRANSFER": 30}, outcomes=10, failed_outcomes=8) for age in range(1, 11)}
+    found = replace(snapshot({("main", "14.0"): ten}), baselines={("main", Signal.OUTCOME_FAILED): 0.1})
+
+    assert told(found, "genesys_flow_errors", Signal.OUTCOME_FAILED) == {"15m": 80, "60m": 80}
+    assert told(found, "genesys_flow_volume", Signal.OUTCOME_FAILED) == {"15m": 100, "60m": 100}
+    assert told(found, "genesys_flow_breach_minutes", Signal.OUTCOME_FAILED) == {"15m": 10, "60m": 10}
