@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from genesys.evidence import Evidence, Signal, Tally, total
-from genesys.excess import find_excess
+from genesys.excess import find_excess, is_relative
 from genesys.history import baseline_ratio
 from genesys.probation import Probation, judge_probation, stretches_of
 from receiver.applied import Applied, common_cause_limits, probation_limits
@@ -86,7 +86,7 @@ def version_evidence(alert: StoredAlert, reading: Reading, applied: Applied | No
             tallies, end=evidence.end, bucket_s=evidence.bucket_s, threshold_ratio=threshold, baseline_ratio=baseline
         ),
         newest=newest,
-        recovered=newest.errors == 0 and newest.exits >= _NEWEST_EXITS,
+        recovered=is_recovered(newest, signal, baseline),
     )
 
 
@@ -163,6 +163,15 @@ def common_cause(
     if reading.neighbours.value is None or signal is None:
         return None
     return find_common_cause(reading.neighbours.value, common_cause_limits(settings), registered, signal=signal)
+
+
+def is_recovered(newest: Tally, signal: Signal, baseline_ratio: float | None) -> bool:
+    """Whether the newest conversations end as they should: without errors, and otherwise no worse than before.
+
+    Some always hang up, so that none at all would be too much to ask.
+    """
+    usual = (baseline_ratio or 0.0) * newest.exits if is_relative(signal) else 0.0
+    return newest.exits >= _NEWEST_EXITS and newest.errors <= usual
 
 
 def _newest(tallies: dict[int, Tally]) -> Tally:
