@@ -111,9 +111,11 @@ def _resolve(organizations: Organizations, config: ExporterConfig) -> None:
 
     def applies(flow: Flow) -> tuple[str, ...]:
         policy = config.policy_for(flow)
-        return policy.told, ", ".join(sorted(policy.act_on)), policy.owner
+        pages_only = set(policy.signals) - policy.act_on
+        return policy.told, ", ".join(sorted(policy.act_on)), ", ".join(sorted(pages_only)), policy.owner
 
-    table, problems = resolve_flows(organizations.organizations, ("THRESHOLD", "ACTS ON", "OWNER"), applies)
+    heads = ("THRESHOLD", "ACTS ON", "PAGES ONLY", "OWNER")
+    table, problems = resolve_flows(organizations.organizations, heads, applies)
     click.echo(table)
     if problems:
         click.echo("\n".join(problems), err=True)
@@ -161,7 +163,7 @@ def _poll(
     org, analytics = organization.name, organization.analytics
     with closing(open_organization(organization, observe=process.observer(org))) as cloud:
         reader = OrganizationReader(org, cloud, analytics, tell_revisions=partial(process.add_revisions, org))
-        baselines = BaselineKeeper(org, cloud, analytics, interval_s=config.baseline_interval_s)
+        baselines = BaselineKeeper(org, cloud, analytics, interval_s=config.baseline_interval_s, signals=config.signals)
         # Several exporters may poll one organization: another host or another port is another name.
         offset_s = offset_of(f"{org} {socket.gethostname()} {config.listen}", config.poll_interval_s)
         poller = Poller(org, cloud, reader, baselines, config=config, board=board, offset_s=offset_s)

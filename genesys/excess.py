@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from genesys.evidence import WINDOWS, Tally, breach_minutes, total, window_of
+from genesys.evidence import WINDOWS, Signal, Tally, breach_minutes, total, window_of
 
 ACCUSING_WINDOWS = ("5m", "15m", "60m")  # 1m and 2m cannot hold three breached minutes: they can only acquit
 BREACH_MINUTES: Mapping[str, int] = MappingProxyType({"5m": 3, "15m": 6, "60m": 8})
@@ -24,6 +24,9 @@ BREACH_MINUTES: Mapping[str, int] = MappingProxyType({"5m": 3, "15m": 6, "60m": 
 
 THRESHOLD_CAP = 0.9  # above 1 no ratio could ever breach it, and the flow would be blind without a word
 BASELINE_FACTOR = 5.0  # times the flow's own earlier ratio: half-hour swings of a back end stay below it
+RELATIVE_FLOOR_RATIO = 0.05  # as of errors by default: what is rarer costs few callers much
+RELATIVE_MOST_RATIO = 0.7  # of conversations that always end so nobody could tell that more do
+RELATIVE_STEP_RATIO = 0.2  # of hang-ups that were 25 % nobody could ever see three times as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,23 @@ def threshold_for(configured_ratio: float, baseline_ratio: float | None, *, expl
     """
     multiple = 0.0 if explicit else BASELINE_FACTOR * (baseline_ratio or 0.0)
     return min(THRESHOLD_CAP, max(configured_ratio, multiple))
+
+
+def is_relative(signal: Signal) -> bool:
+    """Whether the signal's outcomes have a level of their own in each flow: bad is only what has become more."""
+    return signal is not Signal.ERROR_EXIT
+
+
+def relative_threshold(baseline_ratio: float | None) -> float | None:
+    """What the ratio of a relative signal is compared with: clearly more than the flow's own earlier ratio.
+
+    None where that ratio is unknown, and where so many conversations always
+    ended so that nothing above it could be told apart: then nothing is accused.
+    """
+    if baseline_ratio is None or baseline_ratio >= RELATIVE_MOST_RATIO:
+        return None
+    raised = min(BASELINE_FACTOR * baseline_ratio, baseline_ratio + RELATIVE_STEP_RATIO)
+    return max(RELATIVE_FLOOR_RATIO, raised)
 
 
 def chance_ratio(baseline_ratio: float | None, threshold_ratio: float, limits: ExcessLimits) -> float:

@@ -30,13 +30,14 @@ class Firing:
     flow_id: str = "f1"
     org: str = "retail"
     action: str = "rollback"
+    signal: str = "error_exit"
 
     def labels(self) -> dict[str, str]:
         return {
             "org": self.org,
             "flow_id": self.flow_id,
             "flow_version": self.version,
-            "signal": "error_exit",
+            "signal": self.signal,
             "genesys_action": self.action,
         }
 
@@ -498,6 +499,51 @@ _PAGES = (
     ),
 )
 
+
+def _by(signal: str, usual: float, threshold: float, **more: Any) -> Flow:
+    """As `deployed`, of another signal, and of 40 conversations each minute the usual share ended so before."""
+    before = calls(40, round(40 * usual))
+    share = more.pop("share")
+    behaviour = steadily({"13.0": before, "14.0": calls(40, round(40 * share))})
+    return deployed(calls=behaviour, signal=signal, baseline_ratio=usual, threshold_ratio=threshold, **more)
+
+
+_SIGNALS = (
+    *(
+        case
+        for signal, usual, threshold in (
+            ("flow_disconnect", 0.15, 0.35),
+            ("caller_hangup", 0.25, 0.45),
+            ("recognition", 0.05, 0.15),
+            ("stuck", 0.0, 0.05),
+            ("outcome_failed", 0.05, 0.15),
+        )
+        for case in (
+            Case(
+                f"{signal}: much more than usual, where it acts",
+                [_by(signal, usual, threshold, share=0.9)],
+                [Firing(FIRES, signal=signal)],
+            ),
+            Case(
+                f"{signal}: much more than usual pages, by the long windows alone",
+                [_by(signal, usual, threshold, share=0.9, acts=False)],
+                [Firing(FIRES, signal=signal, action="page")],
+            ),
+            Case(f"{signal}: as usual", [_by(signal, usual, threshold, share=usual, acts=False)]),
+            Case(f"{signal}: more, within the threshold", [_by(signal, usual, threshold, share=threshold, acts=False)]),
+            Case(
+                f"{signal}: nobody knows what is usual",
+                [deployed(signal=signal, baseline_ratio=None, threshold_ratio=None)],
+            ),
+        )
+    ),
+    Case(
+        "error_exit acts and flow_disconnect pages, of the same flow: each is an alert",
+        [deployed(), _by("flow_disconnect", 0.15, 0.35, share=0.9, acts=False)],
+        [Firing(FIRES), Firing(FIRES, signal="flow_disconnect", action="page")],
+    ),
+)
+
 CASES = (
     *_DEPLOYMENTS,
     *_LIVE_VERSION_CHANGED,
@@ -508,4 +554,5 @@ CASES = (
     *_MIXED,
     *_NO_NUMBERS,
     *_PAGES,
+    *_SIGNALS,
 )
