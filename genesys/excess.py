@@ -26,7 +26,7 @@ THRESHOLD_CAP = 0.9  # above 1 no ratio could ever breach it, and the flow would
 BASELINE_FACTOR = 5.0  # times the flow's own earlier ratio: half-hour swings of a back end stay below it
 RELATIVE_FLOOR_RATIO = 0.05  # as of errors by default: what is rarer costs few callers much
 RELATIVE_MOST_RATIO = 0.7  # of conversations that always end so nobody could tell that more do
-RELATIVE_STEP_RATIO = 0.2  # of hang-ups that were 25 % nobody could ever see three times as many
+RELATIVE_STEP_RATIO = 0.2  # of hang-ups that were 25 % nobody could ever see five times as many
 
 
 @dataclass(frozen=True, slots=True)

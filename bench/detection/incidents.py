@@ -14,11 +14,13 @@ import numpy.typing as npt
 from bench.detection.cell import Cell
 from bench.detection.shipped import NEVER, convicted, firing, rolled_back
 from bench.detection.traffic import SETTLE_POLLS, Flags, simulate
+from genesys.evidence import Signal
 from genesys.excess import ExcessLimits
 from receiver.common_cause import CommonCauseLimits, Neighbour, find_common_cause
 
 INCIDENTS = 300
 _NORMAL, _INCIDENT = 0.01, 0.5
+_EXCUSES = {Signal.ERROR_EXIT: True}  # a flow that fails, and whose version has left probation
 _BEGINS_MIN, _LASTS_MIN, _MINUTES = 31, 30, 90
 _PAST_MIN = 60  # of the established flows: as long as the longest window
 _SMALLEST, _LARGEST = 0.5, 200.0  # calls per minute; flows are spread evenly over the orders of magnitude
@@ -98,9 +100,9 @@ def _established(incident: Incident, rng: np.random.Generator) -> Flags:
 
 def _neighbours(incident: Incident, failing: int) -> list[Neighbour]:
     """The accused flow, so many established ones that fail as well, and the others."""
-    accused = Neighbour("accused", "accused", "2.0", "ci", 1e9, fails=True, is_established=False)
+    accused = Neighbour("accused", "accused", "2.0", "ci", 1e9, {Signal.ERROR_EXIT: False})
     others = [
-        Neighbour(f"{number}", f"{number}", "1.0", "ci", 1e6 * number, fails=number < failing, is_established=True)
+        Neighbour(f"{number}", f"{number}", "1.0", "ci", 1e6 * number, _EXCUSES if number < failing else {})
         for number in range(incident.flows - 1)
     ]
     return [accused, *others]

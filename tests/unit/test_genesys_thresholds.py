@@ -71,7 +71,7 @@ RELATIVE = [signal for signal in Signal if signal is not Signal.ERROR_EXIT]
     [
         pytest.param(None, None, id="nobody knows what is usual"),
         pytest.param(0.0, 0.05, id="it never happened"),
-        pytest.param(0.04, 0.12, id="rare: three times as often"),
+        pytest.param(0.04, 0.2, id="rare: five times as often"),
         pytest.param(0.25, 0.45, id="usual: a fifth of all conversations more"),
         pytest.param(0.69, 0.89, id="many end so"),
         pytest.param(0.7, None, id="so many end so that more could not be told apart"),
