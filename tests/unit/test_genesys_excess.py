@@ -84,10 +84,10 @@ def test_who_acquits_is_told():
 
 
 def test_what_acquits_is_too_good_to_be_chance():
-    """Of two calls both are good: so it is often enough when two of three fail. Of three all three hardly ever."""
-    mostly = [(7, 10)] * 4
-    assert convicted(minutes(*mostly, (0, 2))) == "5m"
-    assert convicted(minutes(*mostly, (0, 3))) is None
+    """One good call is nothing when four of five fail; two in a row are rare, and nothing else is in that minute."""
+    mostly = [(8, 10)] * 4
+    assert convicted(minutes(*mostly, (0, 1))) == "5m"
+    assert convicted(minutes(*mostly, (0, 2))) is None
 
 
 def test_a_good_minute_does_not_acquit_a_version_that_fails_now_and_then():
