@@ -23,7 +23,7 @@ class PayloadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert of a delivery; label values that are missing are empty. Times are Unix seconds."""
+    """One alert of a delivery; label values that are missing are empty. Times are Unix seconds, to the millisecond."""
 
     fingerprint: str
     firing: bool
@@ -151,7 +151,11 @@ def _fingerprint(labels: dict[str, str]) -> str:
 
 
 def _seconds(moment: datetime) -> float:
-    return moment.timestamp()
+    """Unix seconds to the millisecond below: webhooks tell nanoseconds, and Alertmanager's list no more than that.
+
+    The start says which firing of an alert is meant: one that is over would be taken for a new one in the list.
+    """
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000).timestamp()
 
 
 def _path(location: tuple[int | str, ...]) -> str:

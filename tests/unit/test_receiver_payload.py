@@ -217,6 +217,13 @@ def test_an_entry_of_alertmanagers_list_is_an_alert_that_fires_and_has_no_end() 
     assert parse_listed(LISTED) == parse(GOOD).alerts[0]
 
 
+def test_the_list_names_the_same_start_as_the_webhook_although_it_tells_it_less_exactly() -> None:
+    """Alertmanager's API gives milliseconds, cut off; its webhooks give what Prometheus said."""
+    told = changed(lambda _, alert: alert.update(startsAt="2024-01-01T12:00:00.541999123Z"))
+    listed = LISTED | {"startsAt": "2024-01-01T12:00:00.541Z"}
+    assert parse_listed(listed).starts_at == parse(told).alerts[0].starts_at == NOON + 0.541
+
+
 def test_an_entry_without_annotations_has_none() -> None:
     assert parse_listed({key: value for key, value in LISTED.items() if key != "annotations"}).annotations == {}
 

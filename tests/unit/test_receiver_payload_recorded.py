@@ -61,10 +61,10 @@ def spoilt(node: Any, place: Place, value: Any) -> Any:
 
 
 def moment(text: str) -> float:
-    """RFC 3339 as Go writes it, to the microsecond."""
+    """RFC 3339 as Go writes it, to the millisecond: cut off, as in the list of alerts of Alertmanager."""
     whole, _, rest = text.partition(".")
     digits = len(rest) - len(rest.lstrip("0123456789"))
-    fraction = f".{rest[: min(digits, 6)]:0<7}"[:7] if rest else ""
+    fraction = f".{rest[: min(digits, 3)]:0<3}" if rest else ""
     return datetime.fromisoformat(f"{whole}{fraction}{rest[digits:]}".replace("Z", "+00:00")).timestamp()
 
 
