@@ -7,10 +7,11 @@ BIN := $(VENV)/bin
 QUICK := $(addprefix tests/,unit contract rules project integration campaigns)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test campaign coverage mutants lock clean
+SEEDS ?= 1 2 3 4
+.PHONY: help demo test campaign bench-detection coverage mutants lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
 demo: $(BIN)/.ready .tools/.ready ## a bad version, noticed and rolled back (SCENARIO=name, BREAK=name, REAL=1)
 	@$(BIN)/python -m demo $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(BREAK),--break $(BREAK)) $(if $(REAL),--real)
@@ -25,6 +26,9 @@ endif
 
 campaign: $(BIN)/.ready .tools/.ready ## the campaigns at full size, one line of figures each (ARGS="-k word" for some of them)
 	$(BIN)/python -m pytest tests/campaigns --full $(ARGS)
+
+bench-detection: $(BIN)/.ready ## how often the rules are wrong, and how late right (SEEDS="1 2", ARGS="--quick"); 1 if a goal is missed
+	$(BIN)/python -m bench.detection --seed $(SEEDS) $(ARGS)
 
 # The second limit is for what decides, and for what keeps the records.
 coverage: $(BIN)/.ready .tools/.ready ## branch coverage of the quick tests (all but acceptance), with its limits

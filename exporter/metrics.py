@@ -74,9 +74,9 @@ FLOW_THRESHOLD_RATIO = Metric(
     "genesys_flow_threshold_ratio",
     "gauge",
     ("org", "flow_id", "signal"),
-    "What the ratio of errors to volume is compared with, in (0, 0.9]: `threshold_ratio` in exporter.yml, or three "
+    "What the ratio of errors to volume is compared with, in (0, 0.9]: `threshold_ratio` in exporter.yml, or five "
     "times genesys_flow_baseline_ratio where that is larger and the threshold is not given for the flow's own id. Of "
-    "other signals than error_exit: the smaller of three times the baseline and the baseline plus 0.2, at least 0.05; "
+    "other signals than error_exit: the smaller of five times the baseline and the baseline plus 0.2, at least 0.05; "
     "absent where the baseline is unknown or 0.7 and more.",
 )
 FLOW_BASELINE_RATIO = Metric(

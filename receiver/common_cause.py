@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from genesys.evidence import Evidence, Outcomes, Signal
-from genesys.excess import ExcessLimits, find_excess
+from genesys.excess import BREACH_MINUTES, find_excess
 from genesys.flows import Flow
 from genesys.history import baseline_ratio
 from genesys.probation import ProbationLimits, judge_probation, stretches_of
@@ -146,7 +146,7 @@ def _neighbour(flow: Flow, past: _Past, probation: ProbationLimits) -> Neighbour
     failing: dict[Signal, bool] = {}
     for signal in past.evidence.signals & past.history.signals:
         tallies = past.evidence.tallies(flow.id, version, signal, since)
-        if sum(1 for tally in tallies.values() if tally.errors) < ExcessLimits().breach_minutes:
+        if sum(1 for tally in tallies.values() if tally.errors) < min(BREACH_MINUTES.values()):
             continue  # nothing could convict it; most flows end here, and their history need not be added up
         baseline = baseline_ratio(past.history, flow_id=flow.id, live_version=version, live_since=since, signal=signal)
         threshold = past.policy.threshold_of(signal, baseline)

@@ -133,7 +133,7 @@ def test_a_flow_that_is_not_listed_has_no_samples() -> None:
     [
         pytest.param(None, 0.05, id="unknown: the configured one"),
         pytest.param(0.01, 0.05, id="small: the configured one"),
-        pytest.param(0.1, 0.3, id="large: three times the flow's own ratio"),
+        pytest.param(0.1, 0.5, id="large: five times the flow's own ratio"),
         pytest.param(0.5, 0.9, id="very large: capped, because above 1 no ratio could breach it"),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.config import FlowPolicy as ExporterPolicy
 from genesys.evidence import Signal
-from genesys.excess import THRESHOLD_CAP
+from genesys.excess import BASELINE_FACTOR, THRESHOLD_CAP
 from genesys.thresholds import Judging
 from receiver.config import FlowPolicy as ReceiverPolicy
 
@@ -41,13 +41,13 @@ def test_a_threshold_given_for_the_flows_id_is_taken_as_it_stands(
         pytest.param({"match": {"id": "f"}}, id="by id, but only the default applies"),
     ],
 )
-def test_any_other_gives_way_to_three_times_the_flows_own_ratio(
+def test_any_other_gives_way_to_a_multiple_of_the_flows_own_ratio(
     policy: type[Judging], needed: dict[str, Any], entry: dict[str, Any]
 ) -> None:
     configured = policy.model_validate(entry | needed)
 
-    assert configured.threshold(0.2) == pytest.approx(0.6)
-    assert configured.threshold(0.01) == configured.threshold(None) == 0.05
+    assert configured.threshold(0.1) == pytest.approx(BASELINE_FACTOR * 0.1)
+    assert configured.threshold(0.005) == configured.threshold(None) == 0.05
     assert configured.told == "0.05"
 
 
@@ -71,7 +71,7 @@ RELATIVE = [signal for signal in Signal if signal is not Signal.ERROR_EXIT]
     [
         pytest.param(None, None, id="nobody knows what is usual"),
         pytest.param(0.0, 0.05, id="it never happened"),
-        pytest.param(0.04, 0.12, id="rare: three times as often"),
+        pytest.param(0.04, 0.2, id="rare: five times as often"),
         pytest.param(0.25, 0.45, id="usual: a fifth of all conversations more"),
         pytest.param(0.69, 0.89, id="many end so"),
         pytest.param(0.7, None, id="so many end so that more could not be told apart"),

@@ -178,6 +178,15 @@ def test_what_takes_no_calls_is_not_counted(flow: Flow) -> None:
     assert judged(flow, recent={"1.0": [5] * 60}) == ()
 
 
+def test_an_explicit_threshold_of_a_flow_is_not_raised_by_its_past() -> None:
+    explicit = FlowPolicy.model_validate({"match": {"id": "f0"}, "mode": "auto", "threshold_ratio": 0.05})
+    twice_as_much = {"recent": {"1.0": [2] * 60}, "past": {"1.0": [60] * 60}}
+
+    (by_its_past,), (found,) = judged(**twice_as_much), judged(**twice_as_much, configured=explicit)
+
+    assert (by_its_past.failing.keys(), found.failing.keys()) == (set(), {Signal.ERROR_EXIT})
+
+
 HANGS_UP = {Signal.FLOW_DISCONNECT: True}
 
 
