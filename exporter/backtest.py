@@ -98,7 +98,7 @@ def judged_until(publish: Publish, hours: Evidence, policy: FlowPolicy, analytic
     limit = min(publish.until, publish.at + ProbationLimits().max_s)
     known = _part(hours, math.floor(publish.at - analytics.history_s), hours.end)
     ends = [
-        _leaves_probation_at(publish, known, policy.threshold(None), signal)
+        _leaves_probation_at(publish, known, policy.least_threshold(signal), signal)
         for signal in Signal
         if signal in policy.act_on
     ]
@@ -166,7 +166,7 @@ class Trial:
             {start: self.tallies[start] for start in range(first, end, self._bucket_s) if start in self.tallies},
             end=end,
             bucket_s=self._bucket_s,
-            threshold_ratio=self._policy.threshold(baseline),
+            threshold_ratio=self.threshold(end),
             baseline_ratio=baseline,
         ).convicted_by
 
@@ -203,6 +203,11 @@ class Trial:
             )
         return self._baselines[hour]
 
+    def threshold(self, end: int) -> float:
+        """What the ratio is compared with; 1 where the signal has no threshold, because no ratio is above it."""
+        found = self._policy.threshold_of(self._signal, self.baseline(end))
+        return 1.0 if found is None else found
+
     def _alert(self, end: int, found: WindowFinding) -> Alert:
         baseline = self.baseline(end)
         return Alert(
@@ -210,9 +215,9 @@ class Trial:
             fires_at=end + self._analytics.settle_s + RULE_DELAY_BUCKETS * self._bucket_s,
             data_end=end,
             found=found,
-            threshold_ratio=self._policy.threshold(baseline),
+            threshold_ratio=self.threshold(end),
             baseline_ratio=baseline,
-            probation=self._probation(end, self._policy.threshold(baseline)),
+            probation=self._probation(end, self.threshold(end)),
         )
 
     def _probation(self, end: int, threshold_ratio: float) -> Probation:
@@ -234,7 +239,7 @@ class Trial:
 
     @cached_property
     def _least_threshold(self) -> float:
-        return self._policy.threshold(None)
+        return self._policy.least_threshold(self._signal)
 
     @cached_property
     def _first(self) -> int:

@@ -1,7 +1,7 @@
 """Which threshold a flow gets: the same for the exporter, by which it is accused, and the receiver, which checks."""
 
 from genesys.evidence import Signal
-from genesys.excess import is_relative, relative_threshold, threshold_for
+from genesys.excess import RELATIVE_FLOOR_RATIO, is_relative, relative_threshold, threshold_for
 from genesys.selectors import Selector
 
 
@@ -25,6 +25,10 @@ class Judging(Selector):
         `threshold_ratio` says how many errors a flow may have, and nothing about relative signals.
         """
         return relative_threshold(baseline_ratio) if is_relative(signal) else self.threshold(baseline_ratio)
+
+    def least_threshold(self, signal: Signal) -> float:
+        """The smallest that it can be, whatever the flow did before."""
+        return RELATIVE_FLOOR_RATIO if is_relative(signal) else self.threshold(None)
 
     @property
     def told(self) -> str:

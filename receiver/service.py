@@ -8,7 +8,7 @@ that the window over which Genesys Cloud is asked may move on through a period.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from genesys.evidence import Evidence, Signal, Tally, total
+from genesys.evidence import Columns, Evidence, Signal, Tally, total
 from genesys.flows import Flow, FlowVersion
 from genesys.history import DAY_BUCKETS
 from genesys.stints import Stint, dated, merged
@@ -62,12 +62,22 @@ def periods(history: Evidence) -> Iterator[Period]:
     """The history cut into periods, those at its ends as far as it goes; by flow, version and signal."""
     length = PERIOD_BUCKETS * history.bucket_s
     for flow_id, version in history.outcomes:
+        columns = history.columns(flow_id, version)
         for signal in sorted(history.signals):
-            tallies = history.tallies(flow_id, version, signal)
-            for start in sorted({bucket // length * length for bucket in tallies}):
-                part = [tally for bucket, tally in tallies.items() if bucket // length * length == start]
+            for start in range(history.start // length * length, history.end, length):
                 since, until = max(start, history.start), min(start + length, history.end)
-                yield Period(flow_id, version, signal, start, since, until, service_of(part, history.bucket_s))
+                service = _service(columns, signal, since, until)
+                if service.served_s:
+                    yield Period(flow_id, version, signal, start, since, until, service)
+
+
+def _service(columns: Columns, signal: Signal, since: int, until: int) -> Service:
+    """What was done in [since, until), summed as columns: of 5,000 flows there are a million buckets."""
+    part = slice(columns.position(since), columns.position(until))
+    errors, (entries, exits) = columns.errors(signal), columns.passages(signal)
+    busy = sum(1 for entered, left in zip(entries[part], exits[part], strict=True) if entered or left)
+    failed = 0 if errors is None else sum(errors[part])
+    return Service(Tally(failed, sum(entries[part]), sum(exits[part])), float(busy * columns.bucket_s))
 
 
 def service_of(tallies: Iterable[Tally], bucket_s: int) -> Service:

@@ -24,6 +24,8 @@ SHOWN_BY = {
     "failed-outcomes": Signal.OUTCOME_FAILED,
 }
 
+ALSO = {"loop": {Signal.OUTCOME_FAILED}}  # who finds no way out achieves nothing either
+
 
 def after_a_while(scenario: str) -> tuple[Page, dict[Signal, Finding]]:
     """The exporter's page, and what the figures of Main IVR's live version say by each signal with a threshold."""
@@ -59,7 +61,7 @@ def _findings(page: Page, url: str, time: Time) -> Iterator[tuple[Signal, Findin
 def test_a_bad_version_is_convicted_by_its_signal_and_by_no_other(scenario: str, signal: Signal) -> None:
     page, found = after_a_while(scenario)
 
-    assert [name for name, finding in found.items() if finding.convicted_by] == [signal]
+    assert {name for name, finding in found.items() if finding.convicted_by} == {signal} | ALSO.get(scenario, set())
     for window in found[signal].windows[-2:]:
         labels = f"{MAIN} 14.0 retail {signal} {window.window}"
         assert page["genesys_flow_errors"][labels] == window.errors

@@ -514,9 +514,9 @@ _SIGNALS = (
         for signal, usual, threshold in (
             ("flow_disconnect", 0.15, 0.35),
             ("caller_hangup", 0.25, 0.45),
-            ("recognition", 0.05, 0.15),
+            ("recognition", 0.05, 0.25),
             ("stuck", 0.0, 0.05),
-            ("outcome_failed", 0.05, 0.15),
+            ("outcome_failed", 0.05, 0.25),
         )
         for case in (
             Case(
@@ -527,7 +527,7 @@ _SIGNALS = (
             Case(
                 f"{signal}: much more than usual pages, by the long windows alone",
                 [_by(signal, usual, threshold, share=0.9, acts=False)],
-                [Firing(FIRES, signal=signal, action="page")],
+                [Firing(FIRES + 3, signal=signal, action="page")],
             ),
             Case(f"{signal}: as usual", [_by(signal, usual, threshold, share=usual, acts=False)]),
             Case(f"{signal}: more, within the threshold", [_by(signal, usual, threshold, share=threshold, acts=False)]),
@@ -540,7 +540,7 @@ _SIGNALS = (
     Case(
         "error_exit acts and flow_disconnect pages, of the same flow: each is an alert",
         [deployed(), _by("flow_disconnect", 0.15, 0.35, share=0.9, acts=False)],
-        [Firing(FIRES), Firing(FIRES, signal="flow_disconnect", action="page")],
+        [Firing(FIRES), Firing(FIRES + 3, signal="flow_disconnect", action="page")],
     ),
 )
 

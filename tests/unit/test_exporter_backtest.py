@@ -228,3 +228,42 @@ def test_publishes_are_those_with_a_date_in_the_span_each_until_the_next() -> No
 def test_a_version_that_ended_but_has_no_beginning_is_named() -> None:
     found, undated = publishes_of(MAIN, [version("12.0", None, NOON - DAY)], start=NOON - 10 * DAY, end=NOON)
     assert (found, undated) == ([], ["12.0"])
+
+
+HANGING_UP = POLICY.model_copy(update={"act_on": frozenset({Signal.FLOW_DISCONNECT})})
+
+
+def ending_by(reason: str, found: Past) -> Past:
+    """The same past, in which what was an error is another end."""
+
+    def turned(evidence: Evidence) -> Evidence:
+        done = {
+            key: {
+                start: replace(told, exits={reason: told.exits["FLOW_ERROR_EXIT"], "TRANSFER": told.exits["TRANSFER"]})
+                for start, told in buckets.items()
+            }
+            for key, buckets in evidence.outcomes.items()
+        }
+        return replace(evidence, outcomes=done)
+
+    return Past(turned(found.hours), turned(found.minutes))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "before", "outcome"),
+    [
+        pytest.param(steady(9, 1), (90, 510), Outcome.ACCUSED, id="nine of ten, where it was 15 %"),
+        pytest.param(steady(2, 8), (90, 510), Outcome.FINE, id="a fifth, where it was 15 %"),
+        pytest.param(steady(9, 1), (540, 60), Outcome.FINE, id="as before: nearly all"),
+        pytest.param(steady(9, 1), (0, 0), Outcome.FINE, id="nobody knows what it was before"),
+    ],
+)
+def test_another_signal_that_acts_is_compared_with_its_own_past(
+    minutes: Minutes, before: tuple[int, int], outcome: Outcome
+) -> None:
+    found = judged(ending_by("FLOW_DISCONNECT", past(minutes, before=before)), policy=HANGING_UP)
+
+    assert found.outcome is outcome
+    if found.alert is not None:
+        assert found.alert.signal is Signal.FLOW_DISCONNECT
+        assert found.alert.threshold_ratio == POLICY.threshold_of(Signal.FLOW_DISCONNECT, found.alert.baseline_ratio)

@@ -66,8 +66,8 @@ def test_each_version_and_signal_has_its_own() -> None:
         (one.flow_id, one.version, one.signal, one.service.tally.entries) for one in periods(history(0, 1, outcomes))
     ]
     assert sorted(found) == sorted(
-        (flow_id, version, signal, 0 if signal is Signal.OUTCOME_FAILED else entries)
-        for signal in Signal
+        (flow_id, version, signal, entries)
+        for signal in set(Signal) - {Signal.OUTCOME_FAILED}  # these calls had none
         for flow_id, version, entries in (("f", "13.0", 1), ("f", "14.0", 2), ("g", "13.0", 3))
     )
 
