@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 QUICK := $(addprefix tests/,unit contract rules project integration campaigns)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test campaign coverage mutants lock clean
+.PHONY: help demo test campaign bench coverage mutants lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -25,6 +25,9 @@ endif
 
 campaign: $(BIN)/.ready .tools/.ready ## the campaigns at full size, one line of figures each (ARGS="-k word" for some of them)
 	$(BIN)/python -m pytest tests/campaigns --full $(ARGS)
+
+bench: $(BIN)/.ready .tools/.ready ## what the programs cost and how fast they are, beside what one would take instead (ARGS="--only intake")
+	$(BIN)/python -m bench $(ARGS)
 
 # The second limit is for what decides, and for what keeps the records.
 coverage: $(BIN)/.ready .tools/.ready ## branch coverage of the quick tests (all but acceptance), with its limits

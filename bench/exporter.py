@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from bench.figures import Section, Sheet
-from bench.processes import cpu_s, memory_mb, program
+from bench.processes import cpu_s, memory_mb, most_memory_mb, program
 from bench.scraping import Durations, get, timed
 
 GOAL_FLOWS = 5_000
@@ -78,7 +79,7 @@ def measure(plan: Plan, say: Say) -> Section:
     sheet = Sheet("Exporter")
     for each in found:
         _tell(sheet, each)
-    for smaller, larger in zip(found, found[1:], strict=False):
+    for smaller, larger in pairwise(found):
         _tell_growth(sheet, smaller, larger)
     return sheet.done()
 
@@ -86,7 +87,7 @@ def measure(plan: Plan, say: Say) -> Section:
 def _measure(flows: int, interval_s: float, plan: Plan) -> Found:
     with program("-m", "bench.cloud", str(flows), says=r"listening on (\S+)") as (_, url):
         started = time.monotonic()
-        with _exporter(url, interval_s) as (pid, address):
+        with exporter(url, interval_s) as (pid, address):
             _await_line(address, b"genesys_up{", flows=flows)
             ready_s = time.monotonic() - started
             _await_line(address, b"genesys_flow_baseline_ratio{", flows=flows)
@@ -96,7 +97,7 @@ def _measure(flows: int, interval_s: float, plan: Plan) -> Found:
             during = timed(address, "gzip", goes_on=lambda _: time.monotonic() - since < lasts_s, every_s=0.05)
             # Scrapes are a small part of it, and are left in.
             spent, calls = cpu_s([pid]) - before, _calls(url) - at_start
-            memory, most = memory_mb([pid]), memory_mb([pid], most=True)
+            memory, most = memory_mb([pid]), most_memory_mb(pid)
             plain, zipped = get(address), get(address, encoding="gzip")
             if gzip.decompress(zipped).count(b"\n") != plain.count(b"\n"):
                 raise RuntimeError("the compressed page is another one")
@@ -125,7 +126,7 @@ def _measure(flows: int, interval_s: float, plan: Plan) -> Found:
 
 
 @contextmanager
-def _exporter(url: str, interval_s: float) -> Iterator[tuple[int, str]]:
+def exporter(url: str, interval_s: float) -> Iterator[tuple[int, str]]:
     with tempfile.TemporaryDirectory() as folder:
         organizations, config = Path(folder, "organizations.yml"), Path(folder, "exporter.yml")
         organizations.write_text(ORGANIZATIONS.format(url=url), encoding="utf-8")

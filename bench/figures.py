@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 
@@ -31,6 +31,9 @@ class Section:
     name: str
     figures: Sequence[Figure]
     notes: Sequence[str] = ()
+
+    def without_goals(self) -> "Section":
+        return replace(self, figures=tuple(replace(figure, goal=None) for figure in self.figures))
 
 
 class Sheet:

@@ -41,7 +41,9 @@ def measure(plan: Plan, say: Say, *, postgresql_url: str | None = None) -> Secti
         say("intake: our receiver, SQLite")
         with receiver(folder, [organization("bench", cloud)]) as (pid, address):
             single, grouped = _both(address, plan)
-            sheet.note(f"{plan.connections} connections, groups of {plan.group}, SQLite in {folder.parent}; the loop runs")
+            sheet.note(
+                f"{plan.connections} connections, groups of {plan.group}, SQLite in {folder.parent}; the loop runs"
+            )
             _tell(sheet, "SQLite", single, grouped)
             sheet.add("memory of the receiver, after all that", memory_mb(family(pid)), "MB")
             _count_syncs(sheet, address, pid, folder, plan)

@@ -34,6 +34,8 @@ def alerts() -> tuple[str, int]:
     database = _database()
     for alert in request.get_json()["alerts"]:
         row = (alert["fingerprint"], alert["startsAt"], alert["status"], json.dumps(alert["labels"]))
-        database.execute("INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?, ?)", (*row, json.dumps(alert["annotations"])))
+        database.execute(
+            "INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?, ?)", (*row, json.dumps(alert["annotations"]))
+        )
         database.commit()
     return "", 202

@@ -14,7 +14,7 @@ from typing import Any
 from bench.scraping import Durations
 
 ACCEPTED = b"HTTP/1.1 202 "
-PATH, TOKEN = "/api/v1/alerts", "token-of-the-alertmanager"  # noqa: S105 - it guards nothing but a benchmark
+PATH, TOKEN = "/api/v1/alerts", "token-of-the-alertmanager"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Delivered:
 
 
 def deliver(address: str, bodies: Iterator[bytes], *, alerts: int, connections: int, lasts_s: float) -> Delivered:
-    """Send bodies of so many alerts each, over so many connections at once. Raises RuntimeError for any answer but 202."""
+    """Send bodies of so many alerts each, over so many connections. Raises RuntimeError for any answer but 202."""
     lock = threading.Lock()
 
     def draw() -> bytes:
@@ -47,19 +47,35 @@ def deliver(address: str, bodies: Iterator[bytes], *, alerts: int, connections: 
     return Delivered(len(seconds), alerts * len(seconds), lasted_s, Durations.of(seconds))
 
 
+def deliver_one(address: str, body: bytes) -> float:
+    """Send one delivery; gives the seconds that its answer took."""
+    with _connected(address) as connection:
+        return _exchange(connection, body)
+
+
 def _one_connection(address: str, draw: Callable[[], bytes], until: float) -> list[float]:
-    host, _, port = address.rpartition(":")
     seconds = []
-    with socket.create_connection((host, int(port)), timeout=60) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with _connected(address) as connection:
         while time.perf_counter() < until:
-            request = _request(draw())
-            began = time.perf_counter()
-            connection.sendall(request)
-            answer = _answer(connection)
-            seconds.append(time.perf_counter() - began)
-            if not answer.startswith(ACCEPTED):
-                raise RuntimeError(f"not accepted: {answer[:300]!r}")
+            seconds.append(_exchange(connection, draw()))
+    return seconds
+
+
+def _connected(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    connection = socket.create_connection((host, int(port)), timeout=60)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def _exchange(connection: socket.socket, body: bytes) -> float:
+    request = _request(body)
+    began = time.perf_counter()
+    connection.sendall(request)
+    answer = _answer(connection)
+    seconds = time.perf_counter() - began
+    if not answer.startswith(ACCEPTED):
+        raise RuntimeError(f"not accepted: {answer[:300]!r}")
     return seconds
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from demo.processes import ROOT
 
-SECRET = {"BENCH_SECRET": "bench"}
+SECRET = {"BENCH_SECRET": "simulator"}  # the simulator checks it
 
 
 @contextmanager
@@ -52,11 +52,16 @@ def cpu_s(pids: Sequence[int]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def memory_mb(pids: Sequence[int], *, most: bool = False) -> float:
-    """Resident memory of the processes now, or the most that each ever had; what they share is counted for each."""
-    return sum(_memory_kb(pid, "VmHWM" if most else "VmRSS") for pid in pids) / 1024
+def memory_mb(pids: Sequence[int]) -> float:
+    """Memory of the processes now; what they share with others is divided among them."""
+    return sum(_kb(pid, "smaps_rollup", "Pss") for pid in pids) / 1024
 
 
-def _memory_kb(pid: int, what: str) -> int:
-    found = re.search(rf"{what}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
+def most_memory_mb(pid: int) -> float:
+    """The most that the process has ever had."""
+    return _kb(pid, "status", "VmHWM") / 1024
+
+
+def _kb(pid: int, file: str, what: str) -> int:
+    found = re.search(rf"^{what}:\s+(\d+) kB", Path(f"/proc/{pid}/{file}").read_text(encoding="ascii"), re.MULTILINE)
     return int(found[1]) if found else 0

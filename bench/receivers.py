@@ -78,4 +78,3 @@ def _await_tracer(tracer: "subprocess.Popen[bytes]", pids: Sequence[int]) -> Non
         if tracer.poll() is not None or time.monotonic() > until:
             raise OSError("strace may not look at a program of the same user")
         time.sleep(0.02)
-

@@ -172,7 +172,9 @@ class Platform:
 
     def _rows(self, subject: str, query: Query, deadline: float) -> Sequence[Row]:
         endpoint = f"analytics/{subject}/aggregates/query"
-        request = Request("POST", f"{self._api}/{endpoint}", endpoint, json=query.body(), reader=partial(RowReader, query))
+        request = Request(
+            "POST", f"{self._api}/{endpoint}", endpoint, json=query.body(), reader=partial(RowReader, query)
+        )
         return rows(endpoint, self._session.read(request, deadline=deadline))
 
     def _pages(self, path: str, endpoint: str, size: int, params: Mapping[str, str]) -> Iterator[Answer]:

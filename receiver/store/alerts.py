@@ -196,10 +196,11 @@ def _insert_or_refresh(dialect_name: str) -> sa.Insert:
     dialect = postgresql if dialect_name == "postgresql" else sqlite
     statement = dialect.insert(alerts)
     # A closed row stays closed: `is_open` is not among what a repeated delivery may change.
-    return statement.on_conflict_do_update(
+    refreshing: sa.Insert = statement.on_conflict_do_update(
         index_elements=[alerts.c.fingerprint, alerts.c.starts_at],
         set_={"annotations": statement.excluded.annotations, "refreshed_at": statement.excluded.refreshed_at},
     )
+    return refreshing
 
 
 def _open_missed(tx: Transaction, alert: Alert, *, closed_before: float, now: float) -> bool:
