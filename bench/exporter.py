@@ -92,13 +92,14 @@ def _measure(flows: int, interval_s: float, plan: Plan) -> Found:
             _await_line(address, b"genesys_up{", flows=flows)
             ready_s = time.monotonic() - started
             _await_line(address, b"genesys_flow_baseline_ratio{", flows=flows)
-            at_start, polls_before = _calls(url), _polls(address)
+            polls_before = _await_poll(address)
+            at_start = _calls(url)
             before, since = cpu_s([pid]), time.monotonic()
             lasts_s = plan.polls * interval_s
             during = timed(address, "gzip", goes_on=lambda _: time.monotonic() - since < lasts_s, every_s=0.05)
+            polls = _await_poll(address) - polls_before
             # Scrapes are a small part of it, and are left in.
             spent, calls = cpu_s([pid]) - before, _calls(url) - at_start
-            polls = _polls(address) - polls_before
             memory, most = memory_mb([pid]), most_memory_mb(pid)
             plain, zipped = get(address), get(address, encoding="gzip")
             if gzip.decompress(zipped).count(b"\n") != plain.count(b"\n"):
@@ -164,8 +165,16 @@ def _calls(url: str) -> int:
     return int(get(url.removeprefix("http://"), "/bench/calls"))
 
 
+def _await_poll(address: str) -> int:
+    """Number of polls so far, right after the last call of one of them."""
+    polls = _polls(address)
+    while (now := _polls(address)) == polls:
+        time.sleep(0.02)
+    return now
+
+
 def _polls(address: str) -> int:
-    """Polls so far, and with them the one that is under way."""
+    """So often have conversations been asked for: the last call of each poll."""
     found = re.findall(rb'genesys_api_requests_total{.*"analytics/conversations/.*"} (\S+)', get(address))
     return sum(int(float(each)) for each in found)
 
