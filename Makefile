@@ -7,10 +7,11 @@ BIN := $(VENV)/bin
 QUICK := $(addprefix tests/,unit contract rules project integration campaigns)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test campaign bench coverage mutants lock clean
+SEEDS ?= 1 2 3 4
+.PHONY: help demo test campaign bench bench-detection coverage mutants lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
 demo: $(BIN)/.ready .tools/.ready ## a bad version, noticed and rolled back (SCENARIO=name, BREAK=name, REAL=1)
 	@$(BIN)/python -m demo $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(BREAK),--break $(BREAK)) $(if $(REAL),--real)
@@ -28,6 +29,9 @@ campaign: $(BIN)/.ready .tools/.ready ## the campaigns at full size, one line of
 
 bench: $(BIN)/.ready .tools/.ready ## what the programs cost and how fast they are, beside what one would take instead (ARGS="--only intake")
 	$(BIN)/python -m bench $(ARGS)
+
+bench-detection: $(BIN)/.ready ## how often the rules are wrong, and how late right (SEEDS="1 2", ARGS="--quick"); 1 if a goal is missed
+	$(BIN)/python -m bench.detection --seed $(SEEDS) $(ARGS)
 
 # The second limit is for what decides, and for what keeps the records.
 coverage: $(BIN)/.ready .tools/.ready ## branch coverage of the quick tests (all but acceptance), with its limits

@@ -197,6 +197,7 @@ class Stack:
                 "settle_s": usual.settle_s / factor,
                 "history_bucket_s": round(usual.history_bucket_s / factor),
                 "history_s": round(usual.history_s / factor),
+                "outcomes": usual.outcomes,
             },
         }
         if self.world.dialect == "guide":  # it cannot list its flows

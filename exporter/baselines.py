@@ -5,14 +5,14 @@ read is no reason to forget the ratios: they change slowly.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from exporter.live import LiveVersions
 from exporter.snapshot import Baselines
 from genesys.dialect import GenesysCloud
 from genesys.errors import GenesysError
-from genesys.evidence import Evidence, Outcomes, Signal
+from genesys.evidence import EVERY_SIGNAL, Evidence, Outcomes, Signal
 from genesys.history import baseline_ratio
 from genesys.log import event
 from genesys.organizations import Analytics
@@ -26,7 +26,17 @@ KEPT_INTERVALS = 24  # a day by default: so old a ratio may be that of another d
 class BaselineKeeper:
     """The baselines of one organization. For one thread."""
 
-    def __init__(self, org: str, cloud: GenesysCloud, analytics: Analytics, *, interval_s: float) -> None:
+    def __init__(
+        self,
+        org: str,
+        cloud: GenesysCloud,
+        analytics: Analytics,
+        *,
+        interval_s: float,
+        signals: Iterable[Signal] = EVERY_SIGNAL,
+    ) -> None:
+        """`signals` are those that anybody watches."""
+        self._signals = tuple(signals)
         self._org = org
         self._cloud = cloud
         self._analytics = analytics
@@ -57,11 +67,14 @@ class BaselineKeeper:
             cure = "nothing if it passes; without a baseline the configured thresholds apply"
             event(log, logging.WARNING, "baseline_not_read", org=self._org, error=error, cure=cure)
             return False
-        self._ratios, self._read_at, self._due_at = baselines(history, live), now, now + self._interval_s
+        ratios = baselines(history, live, self._signals)
+        self._ratios, self._read_at, self._due_at = ratios, now, now + self._interval_s
         return True
 
 
-def baselines(history: Evidence, live: LiveVersions) -> dict[tuple[str, Signal], float]:
+def baselines(
+    history: Evidence, live: LiveVersions, signals: Iterable[Signal] = EVERY_SIGNAL
+) -> dict[tuple[str, Signal], float]:
     """The earlier ratios of all flows that have a live version and enough of a past."""
     by_flow: dict[str, dict[tuple[str, str], Mapping[int, Outcomes]]] = {}
     for key, buckets in history.outcomes.items():
@@ -72,7 +85,7 @@ def baselines(history: Evidence, live: LiveVersions) -> dict[tuple[str, Signal],
         if now is None:
             continue
         own = replace(history, outcomes=outcomes)  # of one flow: each look at its versions is short
-        for signal in Signal:
+        for signal in history.signals.intersection(signals):
             ratio = baseline_ratio(own, flow_id=flow_id, live_version=now.version, live_since=now.since, signal=signal)
             if ratio is not None:
                 ratios[flow_id, signal] = ratio

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import click
 
+from exporter.backtest_command import backtest
 from exporter.baselines import BaselineKeeper
-from exporter.config import ExporterConfig, disagreements
+from exporter.config import ExporterConfig
+from exporter.configured import EXISTING_FILE, both_of
 from exporter.memory import return_large_blocks
 from exporter.page import Board
 from exporter.poller import Poller, offset_of
@@ -25,37 +27,42 @@ from genesys.flows import Flow
 from genesys.log import LEVELS, configure, event
 from genesys.organizations import Organization, Organizations, open_organization
 from genesys.resolve import resolve as resolve_flows
-from genesys.settings import SettingsError, SettingsT, load
 
 log = logging.getLogger(__name__)
 
-EXIT_UNUSABLE_CONFIGURATION = 2
 STOP_WITHIN_S = 2.0  # a poll that ends in this time closes its connections itself
 
 SWITCH_INTERVAL_S = 0.0005  # a scrape takes turns with polls some ten times, each time after up to so long
 
-EXISTING_FILE = click.Path(dir_okay=False, path_type=Path)
 
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.option(
     "--organizations",
     "organizations_file",
     type=EXISTING_FILE,
-    required=True,
     help="organizations.yml: which Genesys Cloud organizations there are, and how each is reached.",
 )
 @click.option(
     "--config",
     "config_file",
     type=EXISTING_FILE,
-    required=True,
     help="exporter.yml: where to listen, how often to poll, which threshold applies to which flow.",
 )
 @click.option("--check-config", is_flag=True, help="Only check both files: exit 0, or 2 and everything that is wrong.")
 @click.option("--resolve", is_flag=True, help="With --check-config: also list every live flow with what applies to it.")
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
-def main(organizations_file: Path, config_file: Path, check_config: bool, resolve: bool, log_level: str) -> None:
+@click.pass_context
+def main(
+    context: click.Context,
+    organizations_file: Path | None,
+    config_file: Path | None,
+    check_config: bool,
+    resolve: bool,
+    log_level: str,
+) -> None:
     """Publish each Genesys Cloud flow's errors and volume to Prometheus.
 
     Polls every organization once a minute in the background and serves the last
@@ -71,11 +78,12 @@ def main(organizations_file: Path, config_file: Path, check_config: bool, resolv
     """
     if resolve and not check_config:
         raise click.UsageError("--resolve needs --check-config")
-    try:
-        organizations, config = _load(organizations_file, config_file)
-    except SettingsError as error:
-        click.echo(str(error), err=True)
-        sys.exit(EXIT_UNUSABLE_CONFIGURATION)
+    if context.invoked_subcommand is not None:
+        return
+    missing = next((option for option in context.command.params if context.params.get(option.name or "") is None), None)
+    if missing is not None or organizations_file is None or config_file is None:
+        raise click.MissingParameter(ctx=context, param=missing)
+    organizations, config = both_of(organizations_file, config_file)
     if check_config:
         for warning in organizations.warnings():
             click.echo(f"warning: {organizations_file}: {warning}", err=True)
@@ -87,22 +95,7 @@ def main(organizations_file: Path, config_file: Path, check_config: bool, resolv
     run(organizations, config)
 
 
-def _load(organizations_file: Path, config_file: Path) -> tuple[Organizations, ExporterConfig]:
-    """Both files. Raises `SettingsError` with the problems of both."""
-    organizations, config = _try(organizations_file, Organizations), _try(config_file, ExporterConfig)
-    if isinstance(organizations, SettingsError) or isinstance(config, SettingsError):
-        failed = [each for each in (organizations, config) if isinstance(each, SettingsError)]
-        raise SettingsError(tuple(problem for each in failed for problem in each.problems))
-    if problems := disagreements(config, organizations, config_file):
-        raise SettingsError(tuple(problems))
-    return organizations, config
-
-
-def _try(path: Path, model: type[SettingsT]) -> SettingsT | SettingsError:
-    try:
-        return load(path, model)
-    except SettingsError as error:
-        return error
+main.add_command(backtest)
 
 
 def _summary(organizations: Organizations, config: ExporterConfig) -> str:
@@ -118,9 +111,11 @@ def _resolve(organizations: Organizations, config: ExporterConfig) -> None:
 
     def applies(flow: Flow) -> tuple[str, ...]:
         policy = config.policy_for(flow)
-        return policy.told, ", ".join(sorted(policy.act_on)), policy.owner
+        pages_only = set(policy.signals) - policy.act_on
+        return policy.told, ", ".join(sorted(policy.act_on)), ", ".join(sorted(pages_only)), policy.owner
 
-    table, problems = resolve_flows(organizations.organizations, ("THRESHOLD", "ACTS ON", "OWNER"), applies)
+    heads = ("THRESHOLD", "ACTS ON", "PAGES ONLY", "OWNER")
+    table, problems = resolve_flows(organizations.organizations, heads, applies)
     click.echo(table)
     if problems:
         click.echo("\n".join(problems), err=True)
@@ -168,7 +163,7 @@ def _poll(
     org, analytics = organization.name, organization.analytics
     with closing(open_organization(organization, observe=process.observer(org))) as cloud:
         reader = OrganizationReader(org, cloud, analytics, tell_revisions=partial(process.add_revisions, org))
-        baselines = BaselineKeeper(org, cloud, analytics, interval_s=config.baseline_interval_s)
+        baselines = BaselineKeeper(org, cloud, analytics, interval_s=config.baseline_interval_s, signals=config.signals)
         # Several exporters may poll one organization: another host or another port is another name.
         offset_s = offset_of(f"{org} {socket.gethostname()} {config.listen}", config.poll_interval_s)
         poller = Poller(org, cloud, reader, baselines, config=config, board=board, offset_s=offset_s)

@@ -20,6 +20,13 @@ class FlowPolicy(Judging):
     threshold_ratio: Annotated[float, Field(strict=True, gt=0, le=THRESHOLD_CAP)] = 0.05
     owner: str = ""  # an empty label is none to Prometheus
     act_on: frozenset[Signal] = frozenset({Signal.ERROR_EXIT})
+    # What callers want changes as well as what flows do, and so do hang-ups: those page only who has asked for them.
+    watch: frozenset[Signal] = frozenset({Signal.ERROR_EXIT, Signal.RECOGNITION, Signal.STUCK, Signal.OUTCOME_FAILED})
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """What is counted: what is watched, and what acts."""
+        return tuple(signal for signal in Signal if signal in self.watch | self.act_on)
 
 
 class ExporterConfig(Settings):
@@ -43,10 +50,25 @@ class ExporterConfig(Settings):
     def policy_for(self, flow: Flow) -> FlowPolicy:
         return first_match(self.flows, flow)
 
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """What is counted of any flow."""
+        return tuple(signal for signal in Signal if any(signal in policy.signals for policy in self.flows))
+
 
 def disagreements(config: ExporterConfig, organizations: Organizations, config_file: Path) -> list[Problem]:
     """What is wrong with the two files together."""
-    return [
+    problems = [
+        Problem(
+            config_file,
+            f"flows[{position}].act_on",
+            "outcome_failed is never told: no organization has analytics.outcomes: true; set it in organizations.yml",
+        )
+        for position, policy in enumerate(config.flows)
+        if Signal.OUTCOME_FAILED in policy.act_on
+        and not any(organization.analytics.outcomes for organization in organizations.organizations)
+    ]
+    return problems + [
         Problem(
             config_file,
             "poll_interval_s",

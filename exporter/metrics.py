@@ -33,14 +33,16 @@ FLOW_ERRORS = Metric(
     "gauge",
     ("org", "flow_id", "flow_version", "signal", "window"),
     "Conversations of one flow version that ended badly in the window, by signal; of the live version only those "
-    f"since genesys_flow_live_since_timestamp_seconds. {WINDOW_DELAY}",
+    "since genesys_flow_live_since_timestamp_seconds. Of signals that do not act only the windows 15m and 60m, and "
+    f"nothing where none ended so within the hour, or no threshold is known. {WINDOW_DELAY}",
 )
 FLOW_VOLUME = Metric(
     "genesys_flow_volume",
     "gauge",
     ("org", "flow_id", "flow_version", "signal", "window"),
-    "Conversations of one flow version in the window that could have ended badly: the larger of entries and exits. "
-    f"The live version always has it, 0 included. {WINDOW_DELAY}",
+    "Conversations of one flow version in the window that could have ended badly: the larger of entries and exits; "
+    "of the signal outcome_failed the flow outcomes. "
+    f"The live version always has it for signals that act, 0 included. {WINDOW_DELAY}",
 )
 FLOW_BREACH_MINUTES = Metric(
     "genesys_flow_breach_minutes",
@@ -53,7 +55,7 @@ FLOW_SIGNAL_ACTS = Metric(
     "genesys_flow_signal_acts",
     "gauge",
     ("org", "flow_id", "signal"),
-    "1 if the signal may cause a rollback of the flow, 0 if it only pages: `act_on` in exporter.yml.",
+    "1 if the signal may cause a rollback of the flow, 0 if it only pages: `act_on` and `watch` in exporter.yml.",
 )
 FLOW_ENTRIES = Metric(
     "genesys_flow_entries",
@@ -72,8 +74,10 @@ FLOW_THRESHOLD_RATIO = Metric(
     "genesys_flow_threshold_ratio",
     "gauge",
     ("org", "flow_id", "signal"),
-    "What the ratio of errors to volume is compared with, in (0, 0.9]: `threshold_ratio` in exporter.yml, or three "
-    "times genesys_flow_baseline_ratio where that is larger and the threshold is not given for the flow's own id.",
+    "What the ratio of errors to volume is compared with, in (0, 0.9]: `threshold_ratio` in exporter.yml, or five "
+    "times genesys_flow_baseline_ratio where that is larger and the threshold is not given for the flow's own id. Of "
+    "other signals than error_exit: the smaller of five times the baseline and the baseline plus 0.2, at least 0.05; "
+    "absent where the baseline is unknown or 0.7 and more.",
 )
 FLOW_BASELINE_RATIO = Metric(
     "genesys_flow_baseline_ratio",

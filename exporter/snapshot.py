@@ -60,16 +60,24 @@ def _versions_by_flow(evidence: Evidence) -> dict[str, set[str]]:
 
 
 def _live(snapshot: Snapshot, policy: FlowPolicy, flow_id: str, live: LiveVersion) -> Iterator[Sample]:
-    """The version that can be accused: every window is there, 0 included, and counts only since it is live."""
+    """The version that can be accused: every window is there, 0 included, and counts only since it is live.
+
+    Of a signal that does not act there is nothing without a bad outcome: most flows never show one.
+    """
     org, version = snapshot.org, live.version
     yield metrics.FLOW_LIVE_SINCE, (org, flow_id, version), live.since
-    for signal in Signal:
+    columns = snapshot.evidence.columns(flow_id, version)
+    for signal in _known_signals(snapshot, policy):
+        if not _is_always_told(policy, signal) and not columns.errors(signal):
+            continue
         baseline = snapshot.baselines.get((flow_id, signal))
-        threshold = policy.threshold(baseline)
+        threshold = policy.threshold_of(signal, baseline)
         yield metrics.FLOW_SIGNAL_ACTS, (org, flow_id, signal), signal in policy.act_on
-        yield metrics.FLOW_THRESHOLD_RATIO, (org, flow_id, signal), threshold
         if baseline is not None:
             yield metrics.FLOW_BASELINE_RATIO, (org, flow_id, signal), baseline
+        if threshold is None:
+            continue  # there is nothing to compare the counts with
+        yield metrics.FLOW_THRESHOLD_RATIO, (org, flow_id, signal), threshold
         windows = _windows_of(policy, signal)
         counts = count_windows(snapshot.evidence, (flow_id, version), signal, threshold, live.since, windows)
         for window, count in counts.items():
@@ -78,15 +86,25 @@ def _live(snapshot: Snapshot, policy: FlowPolicy, flow_id: str, live: LiveVersio
 
 
 def _draining(snapshot: Snapshot, policy: FlowPolicy, flow_id: str, version: str) -> Iterator[Sample]:
-    """A version that is not live: only the windows in which it still had outcomes."""
-    for signal in Signal:
-        threshold = policy.threshold(snapshot.baselines.get((flow_id, signal)))
+    """A version that is not live: only the windows in which it still had outcomes. It cannot be accused."""
+    for signal in _known_signals(snapshot, policy):
+        threshold = policy.threshold_of(signal, snapshot.baselines.get((flow_id, signal)))
+        if threshold is None or not _is_always_told(policy, signal):
+            continue
         windows = _windows_of(policy, signal)
         counts = count_windows(snapshot.evidence, (flow_id, version), signal, threshold, windows=windows)
         for window, count in counts.items():
             if count.tally.volume:
                 yield from _window((snapshot.org, flow_id, version, signal, window), count)
     yield from _passages(snapshot, flow_id, version, None)
+
+
+def _known_signals(snapshot: Snapshot, policy: FlowPolicy) -> Iterator[Signal]:
+    return (signal for signal in policy.signals if signal in snapshot.evidence.signals)
+
+
+def _is_always_told(policy: FlowPolicy, signal: Signal) -> bool:
+    return signal is Signal.ERROR_EXIT or signal in policy.act_on
 
 
 def _windows_of(policy: FlowPolicy, signal: Signal) -> Sequence[str]:
@@ -114,7 +132,7 @@ def count_windows(
     The windows lie in each other: each bucket is counted once, on the way back from the newest.
     """
     columns = evidence.columns(*version)
-    errors, entries, exits = columns.errors(signal), columns.entries, columns.every_exit
+    errors, (entries, exits) = columns.errors(signal), columns.passages(signal)
     counts: dict[str, WindowCount] = {}
     tally, breached, edge, begin = Tally(), 0, len(entries), columns.position(since)
     for window in windows:

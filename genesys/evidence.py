@@ -24,12 +24,27 @@ class Signal(StrEnum):
     """What counts as a bad outcome; the value is the Prometheus label `signal`."""
 
     ERROR_EXIT = "error_exit"
+    FLOW_DISCONNECT = "flow_disconnect"  # the flow hangs up, politely
+    CALLER_HANGUP = "caller_hangup"  # the caller does: waiting in silence, or sent round in circles
+    RECOGNITION = "recognition"  # speech or keys that the flow does not understand
+    STUCK = "stuck"  # no way out: the session expires
+    OUTCOME_FAILED = "outcome_failed"  # the flow itself says that the caller did not get what the call was about
 
 
 BAD_EXITS: Mapping[Signal, frozenset[str]] = MappingProxyType(
-    # Genesys Cloud, flow aggregates, dimension exitReason. An exit reason that is not listed is no error.
-    {Signal.ERROR_EXIT: frozenset({"FLOW_ERROR_DISCONNECT", "FLOW_ERROR_EXIT"})}
+    # Genesys Cloud, flow aggregates, dimension exitReason. An exit reason that is not listed is no bad outcome.
+    {
+        Signal.ERROR_EXIT: frozenset({"FLOW_ERROR_DISCONNECT", "FLOW_ERROR_EXIT"}),
+        Signal.FLOW_DISCONNECT: frozenset({"FLOW_DISCONNECT"}),
+        Signal.CALLER_HANGUP: frozenset({"DISCONNECT"}),
+        Signal.RECOGNITION: frozenset({"RECOGNITION_FAILURE_DISCONNECT", "RECOGNITION_FAILURE_EXIT"}),
+        # Entries that have not left would be seen earlier, but right after a publish every version has calls under way,
+        # and callbacks and long calls always do. Who gives up before the session expires is a caller's hang-up.
+        Signal.STUCK: frozenset({"SESSION_EXPIRE_DISCONNECT"}),
+    }
 )
+"""By signal. `outcome_failed` is counted by the flow outcomes instead: a call may have several, or none."""
+EVERY_SIGNAL = frozenset(Signal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +75,16 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What Genesys Cloud reports for one flow version and one bucket: entries, and exits by exit reason."""
+    """What Genesys Cloud reports for one flow version and one bucket: entries, exits by exit reason, flow outcomes."""
 
     entries: int = 0
     exits: Mapping[str, int] = field(default_factory=dict)
+    outcomes: int = 0
+    failed_outcomes: int = 0
 
     def tally(self, signal: Signal) -> Tally:
+        if signal is Signal.OUTCOME_FAILED:
+            return Tally(self.failed_outcomes, exits=max(self.outcomes, self.failed_outcomes))
         bad = BAD_EXITS[signal]
         errors = sum(count for reason, count in self.exits.items() if reason in bad)
         return Tally(errors, self.entries, sum(self.exits.values()))
@@ -96,12 +115,14 @@ class Columns(Mapping[int, Outcomes]):
     a further column.
     """
 
-    __slots__ = ("_every_exit", "bucket_s", "entries", "exits", "start")
+    __slots__ = ("_every_exit", "bucket_s", "entries", "exits", "failed_outcomes", "outcomes", "start")
 
     def __init__(self, start: int, buckets: int, bucket_s: int) -> None:
         self.start, self.bucket_s = start, bucket_s
         self.entries = empty_column(buckets)
         self.exits: dict[str, Column] = {}  # by exit reason
+        self.outcomes: Column | None = None  # most flows have none
+        self.failed_outcomes: Column | None = None
         self._every_exit: Sequence[int] | None = None
 
     @classmethod
@@ -111,6 +132,7 @@ class Columns(Mapping[int, Outcomes]):
         for position, bucket in enumerate(range(start, end, bucket_s)):
             if bucket in outcomes:
                 columns.entries[position] = outcomes[bucket].entries
+                columns._set_outcomes(position, outcomes[bucket])
                 for reason, count in outcomes[bucket].exits.items():
                     columns.exits.setdefault(reason, empty_column(len(columns.entries)))[position] = count
         return columns
@@ -124,6 +146,17 @@ class Columns(Mapping[int, Outcomes]):
         self.exits[reason] = counts if known is None else _added(known, counts)
         self._every_exit = None
 
+    def add_outcomes(self, counts: Column, failed: Column) -> None:
+        """Whoever gives the counts must not change them afterwards."""
+        self.outcomes = counts if self.outcomes is None else _added(self.outcomes, counts)
+        self.failed_outcomes = failed if self.failed_outcomes is None else _added(self.failed_outcomes, failed)
+
+    def _set_outcomes(self, position: int, told: Outcomes) -> None:
+        if told.outcomes or told.failed_outcomes:
+            self.outcomes = self.outcomes or empty_column(len(self.entries))
+            self.failed_outcomes = self.failed_outcomes or empty_column(len(self.entries))
+            self.outcomes[position], self.failed_outcomes[position] = told.outcomes, told.failed_outcomes
+
     @property
     def every_exit(self) -> Sequence[int]:
         """Exits of all reasons by position."""
@@ -133,8 +166,18 @@ class Columns(Mapping[int, Outcomes]):
 
     def errors(self, signal: Signal) -> Sequence[int] | None:
         """Bad outcomes by position; None if there is none, as with most versions."""
+        if signal is Signal.OUTCOME_FAILED:
+            return self.failed_outcomes if self.failed_outcomes and any(self.failed_outcomes) else None
         found = [column for reason, column in self.exits.items() if reason in BAD_EXITS[signal] and any(column)]
         return _summed(found, len(self.entries)) if found else None
+
+    def passages(self, signal: Signal) -> tuple[Sequence[int], Sequence[int]]:
+        """Entries and exits by position, as the signal counts them: of flow outcomes only what has ended is known."""
+        if signal is not Signal.OUTCOME_FAILED:
+            return self.entries, self.every_exit
+        nothing = empty_column(len(self.entries))
+        ended = array("Q", map(max, self.outcomes or nothing, self.failed_outcomes or nothing))
+        return nothing, ended
 
     def position(self, since: float) -> int:
         """Position of the first bucket that begins at or after `since`."""
@@ -142,7 +185,7 @@ class Columns(Mapping[int, Outcomes]):
 
     def tallies(self, signal: Signal, since: float) -> dict[int, Tally]:
         """Tally by bucket start, of the buckets that begin at or after `since` and have any outcome."""
-        entries, exits = self.entries, self.every_exit
+        entries, exits = self.passages(signal)
         errors = self.errors(signal) or empty_column(len(entries))
         return {
             self.start + position * self.bucket_s: Tally(errors[position], entries[position], exits[position])
@@ -169,14 +212,17 @@ class Columns(Mapping[int, Outcomes]):
         if off_edge or not 0 <= position < len(self.entries):
             raise KeyError(bucket)
         exits = {reason: column[position] for reason, column in self.exits.items() if column[position]}
-        if not exits and not self.entries[position]:
+        outcomes, failed = (
+            0 if column is None else column[position] for column in (self.outcomes, self.failed_outcomes)
+        )
+        if not exits and not self.entries[position] and not outcomes and not failed:
             raise KeyError(bucket)
-        return Outcomes(self.entries[position], exits)
+        return Outcomes(self.entries[position], exits, outcomes, failed)
 
     def __iter__(self) -> Iterator[int]:
-        exits = self.every_exit
+        exits, (_, outcomes) = self.every_exit, self.passages(Signal.OUTCOME_FAILED)
         for position, entered in enumerate(self.entries):
-            if entered or exits[position]:
+            if entered or exits[position] or outcomes[position]:
                 yield self.start + position * self.bucket_s
 
     def __len__(self) -> int:
@@ -192,13 +238,15 @@ class Evidence:
 
     `end` is the end of the newest settled bucket that was asked for. A bucket
     that is absent had no outcome. `outcomes` maps (flow id, flow version) to
-    bucket start to outcomes: to `Columns` where there may be very many.
+    bucket start to outcomes: to `Columns` where there may be very many. Of
+    signals that are not in `signals` nobody knows how often they occurred.
     """
 
     start: int
     end: int
     bucket_s: int
     outcomes: Mapping[tuple[str, str], Mapping[int, Outcomes]]
+    signals: frozenset[Signal] = EVERY_SIGNAL
 
     def tallies(self, flow_id: str, version: str, signal: Signal, since: float = 0.0) -> dict[int, Tally]:
         """Tally by bucket start, of the buckets that begin at or after `since`."""

@@ -6,38 +6,46 @@ who read Genesys Cloud themselves. A version is convicted by a window when
 - its ratio is above the flow's threshold (policy),
 - its errors are more than chance makes of the flow's earlier ratio `b`:
   errors - b*volume > z*sqrt(b*(1-b)*volume) + c (certainty),
-- at least three buckets of the window were above the threshold themselves, and
-- no shorter window with some volume acquits it (a burst that healed).
+- some buckets of the window were above the threshold themselves, the more the longer it is, and
+- no shorter window acquits it: there the ratio is within the threshold, and well below what the accusing window
+  shows (a burst that healed). What is over for a window is over for the longer ones.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from genesys.evidence import WINDOWS, Tally, breach_minutes, total, window_of
+from genesys.evidence import WINDOWS, Signal, Tally, breach_minutes, total, window_of
 
 ACCUSING_WINDOWS = ("5m", "15m", "60m")  # 1m and 2m cannot hold three breached minutes: they can only acquit
+BREACH_MINUTES: Mapping[str, int] = MappingProxyType({"5m": 3, "15m": 6, "60m": 8})
+"""Buckets above the threshold that a window needs: a burst of two minutes has at most four, however bad they are."""
 
 THRESHOLD_CAP = 0.9  # above 1 no ratio could ever breach it, and the flow would be blind without a word
-BASELINE_FACTOR = (
-    3.0  # times the flow's own earlier ratio: swings of a back end stay below it (simulations in the design)
-)
+BASELINE_FACTOR = 5.0  # times the flow's own earlier ratio: half-hour swings of a back end stay below it
+RELATIVE_FLOOR_RATIO = 0.05  # as of errors by default: what is rarer costs few callers much
+RELATIVE_MOST_RATIO = 0.7  # of conversations that always end so nobody could tell that more do
+RELATIVE_STEP_RATIO = 0.2  # of hang-ups that were 25 % nobody could ever see five times as many
 
 
 @dataclass(frozen=True, slots=True)
 class ExcessLimits:
-    """Constants of the test, as in the rules; `z` and `c` come from the simulations in the design."""
+    """Constants of the test, as in the rules; they come from `make bench-detection`."""
 
-    z: float = 4.5
-    c: float = 3.0
+    z: float = 3.0
+    c: float = 6.0  # a caller who fails and dials again is up to four errors
     baseline_floor_ratio: float = 0.01  # with 0 errors before, one error would be infinitely significant
-    acquitting_volume: int = 10
-    breach_minutes: int = 3
+    acquitting_z: float = 1.2  # so far below what it would be if it went on as in the accusing window
+    breach_minutes: Mapping[str, int] = field(default_factory=lambda: BREACH_MINUTES)
 
 
 @dataclass(frozen=True, slots=True)
 class WindowFinding:
-    """One window of one version: what was counted, and whether it accuses or acquits."""
+    """One window of one version: what was counted, and whether it accuses.
+
+    `acquits`: it is within the threshold, and may acquit a longer window that is much worse.
+    """
 
     window: str
     errors: int
@@ -46,6 +54,7 @@ class WindowFinding:
     strength: float  # errors beyond what chance explains; above 0 is significant
     accuses: bool
     acquits: bool
+    is_excess: bool = False  # above the threshold, and more than chance
 
     @property
     def ratio(self) -> float | None:
@@ -68,6 +77,23 @@ def threshold_for(configured_ratio: float, baseline_ratio: float | None, *, expl
     """
     multiple = 0.0 if explicit else BASELINE_FACTOR * (baseline_ratio or 0.0)
     return min(THRESHOLD_CAP, max(configured_ratio, multiple))
+
+
+def is_relative(signal: Signal) -> bool:
+    """Whether the signal's outcomes have a level of their own in each flow: bad is only what has become more."""
+    return signal is not Signal.ERROR_EXIT
+
+
+def relative_threshold(baseline_ratio: float | None) -> float | None:
+    """What the ratio of a relative signal is compared with: clearly more than the flow's own earlier ratio.
+
+    None where that ratio is unknown, and where so many conversations always
+    ended so that nothing above it could be told apart: then nothing is accused.
+    """
+    if baseline_ratio is None or baseline_ratio >= RELATIVE_MOST_RATIO:
+        return None
+    raised = min(BASELINE_FACTOR * baseline_ratio, baseline_ratio + RELATIVE_STEP_RATIO)
+    return max(RELATIVE_FLOOR_RATIO, raised)
 
 
 def chance_ratio(baseline_ratio: float | None, threshold_ratio: float, limits: ExcessLimits) -> float:
@@ -106,14 +132,22 @@ def find_excess(
     convicted: WindowFinding | None = None
     acquitted: WindowFinding | None = None
     for position, finding in enumerate(windows):
-        if not finding.accuses:
+        if finding.window not in ACCUSING_WINDOWS or not finding.is_excess:
             continue
-        acquitting = next((shorter for shorter in windows[:position] if shorter.acquits), None)
-        if acquitting is not None:
-            acquitted = acquitted or acquitting
-        elif convicted is None or finding.strength > convicted.strength:
+        acquitted = next((shorter for shorter in windows[:position] if _is_over(finding, shorter, limits)), None)
+        if acquitted is not None:
+            break
+        if finding.accuses and (convicted is None or finding.strength > convicted.strength):
             convicted = finding
     return Finding(windows, convicted, acquitted)
+
+
+def _is_over(accusing: WindowFinding, shorter: WindowFinding, limits: ExcessLimits) -> bool:
+    """The newest minutes are within the threshold, and that is no chance if it goes on as in the accusing window."""
+    if not shorter.acquits:
+        return False
+    as_before = shorter.volume * (accusing.errors / accusing.volume)
+    return shorter.errors < as_before - limits.acquitting_z * math.sqrt(as_before)
 
 
 def _judge(
@@ -130,6 +164,7 @@ def _judge(
         volume=tally.volume,
         breach_minutes=breached,
         strength=strength,
-        accuses=label in ACCUSING_WINDOWS and above and strength > 0 and breached >= limits.breach_minutes,
-        acquits=not above and tally.volume >= limits.acquitting_volume,
+        accuses=label in ACCUSING_WINDOWS and above and strength > 0 and breached >= limits.breach_minutes[label],
+        acquits=not above and tally.volume > 0,
+        is_excess=above and strength > 0,
     )

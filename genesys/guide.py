@@ -28,7 +28,7 @@ from genesys.access import Session
 from genesys.answers import Answer, unexpected
 from genesys.dialect import RateLimit
 from genesys.errors import Gone
-from genesys.evidence import WINDOWS, Evidence, Outcomes
+from genesys.evidence import WINDOWS, Evidence, Outcomes, Signal
 from genesys.flows import Flow, FlowVersion, Operation
 from genesys.history import DAY_BUCKETS
 from genesys.http import Request
@@ -37,6 +37,7 @@ from genesys.stints import MOST_STINTS, NO_VERSION, Stint, dated, merged, seen, 
 
 VERSIONS = "architect/flows/{id}/versions"
 DEPLOYMENT = "architect/deployments/{id}/versions/{id}"
+SIGNALS = frozenset({Signal.ERROR_EXIT})  # of other ends the figures tell nothing
 ACTIVE = "active"  # status of the live version
 PUBLISHED = "published"  # status of one that was live, or may be
 DESCRIPTION = "made live again by genesys-rollback-bridge"
@@ -123,7 +124,7 @@ class Guide:
                 for bucket, part in zip(buckets, figures.spread(len(buckets)), strict=True):
                     if part.volume:
                         found.setdefault((flow_id, one.version), {})[bucket] = part.outcomes()
-        return Evidence(start, end, bucket_s, found)
+        return Evidence(start, end, bucket_s, found, SIGNALS)
 
     def conversations(self, start: int, end: int, *, bucket_s: int) -> Mapping[int, tuple[int, int]]:
         self._begin(start, end, bucket_s)

@@ -96,6 +96,7 @@ class Analytics(Settings):
     settle_s: Annotated[float, Field(strict=True, ge=0)] = 60.0  # newest stretch that is still changing: left out
     history_bucket_s: WholeSeconds = 3600
     history_s: WholeSeconds = 604800  # a week: contact centres live by the weekday
+    outcomes: Annotated[bool, Field(strict=True)] = False  # ask for flow outcomes as well: one call more each time
 
     @model_validator(mode="after")
     def _buckets_fit(self) -> Self:
@@ -151,6 +152,8 @@ class Organization(Settings):
             problems.append("give either region, or both api_url and login_url")
         if self.deadline_s < self.timeout_s:
             problems.append(f"deadline_s ({self.deadline_s:g}) must not be shorter than timeout_s ({self.timeout_s:g})")
+        if self.analytics.outcomes and self.dialect == "guide":
+            problems.append("analytics.outcomes: dialect guide tells no flow outcomes; remove it")
         problems += self._problems_with_flows()
         if problems:
             raise ValueError("; ".join(problems))
@@ -209,7 +212,7 @@ def open_organization(settings: Organization, *, observe: Observer | None = None
         observe=observe,
     )
     if settings.dialect == "platform":
-        return Platform(session, api_url=settings.endpoints.api_url)
+        return Platform(session, api_url=settings.endpoints.api_url, outcomes=settings.analytics.outcomes)
     return Guide(
         session,
         api_url=settings.endpoints.api_url,

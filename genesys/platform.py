@@ -5,6 +5,7 @@ look as documented is `Unavailable`, never a guess: half an answer is none.
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,11 +16,14 @@ from genesys.access import Session
 from genesys.aggregates import Group, Query, Row, RowReader, iso, rows
 from genesys.answers import Answer, unexpected
 from genesys.dialect import RateLimit
-from genesys.errors import Refused
-from genesys.evidence import Column, Columns, Evidence
+from genesys.errors import GenesysError, NotAllowed, Refused
+from genesys.evidence import EVERY_SIGNAL, Column, Columns, Evidence, Signal, empty_column
 from genesys.flows import Flow, FlowVersion, Operation
 from genesys.http import Request
+from genesys.log import event
 from genesys.stints import Stint
+
+log = logging.getLogger(__name__)
 
 FLOWS_PAGE_SIZE = 500  # used in production by others; the API documents no limit
 VERSIONS_PAGE_SIZE = 100
@@ -32,16 +36,21 @@ MAX_HALVINGS = 3  # what is refused as an eighth too is wrong, and not too large
 
 STARTED = "nFlow"  # counted when a flow starts
 ENDED = "tFlow"  # counted when it ends: only then its exit reason is known
+OUTCOMES, FAILED_OUTCOMES = "nFlowOutcome", "nFlowOutcomeFailed"
 CONVERSATIONS = "nConversations"  # new, and not known everywhere yet
 OFFERED = "nOffered"  # the next best, known for long
 FLOW_AGGREGATES = "analytics/flows/aggregates/query"
+_VERSION = ("flowId", "flowVersion")
+_WITHOUT_OUTCOMES = EVERY_SIGNAL - {Signal.OUTCOME_FAILED}
 DEBUG_VERSION = "debug"  # test calls of the Architect editor
 
 
 class Platform:
     """`genesys.dialect.GenesysCloud` in the dialect `platform`; what may be counted on is written there."""
 
-    def __init__(self, session: Session, *, api_url: str) -> None:
+    def __init__(self, session: Session, *, api_url: str, outcomes: bool = False) -> None:
+        """Flow outcomes are asked for only with `outcomes`: they cost a request more with each evidence."""
+        self._outcomes = outcomes
         self._session = session
         self._api = f"{api_url}/api/v2"
         self._buckets_per_query = BUCKETS_PER_QUERY  # fewer, once so many were refused
@@ -62,12 +71,15 @@ class Platform:
         for part in Query(start, end, bucket_s, ()).parts(self._buckets_per_query):
             deadline = self._session.deadline()
             for chunk in _chunks(flow_ids, self._flow_ids_per_query):
+                asked = replace(part, flow_ids=chunk)
                 # Two queries: it is not documented whether what has just started is counted without an exit reason.
                 for metric, group_by in ((ENDED, ("exitReason",)), (STARTED, ())):
-                    keys = ("flowId", "flowVersion", *group_by)
-                    query = replace(part, metrics=(metric,), group_by=keys, flow_ids=chunk)
+                    query = replace(asked, metrics=[metric], group_by=[*_VERSION, *group_by])
                     self._add_evidence(found, query, deadline)
-        return Evidence(start, end, bucket_s, found)
+                if self._outcomes:
+                    query = replace(asked, metrics=[OUTCOMES, FAILED_OUTCOMES], group_by=_VERSION)
+                    self._count_outcomes(found, query, deadline)
+        return Evidence(start, end, bucket_s, found, EVERY_SIGNAL if self._outcomes else _WITHOUT_OUTCOMES)
 
     def _add_evidence(
         self, found: dict[tuple[str, str], Columns], query: Query, deadline: float, halvings: int = 0
@@ -151,6 +163,19 @@ class Platform:
         answer = self._session.write(Request("POST", f"{self._api}/{endpoint}", endpoint, params=params))
         return _operation(Answer(endpoint, answer))
 
+    def _count_outcomes(self, found: dict[tuple[str, str], Columns], query: Query, deadline: float) -> None:
+        """Where flow outcomes are refused they are unknown from now on: everything else can be told without them."""
+        try:
+            for group, counts in self._rows("flows", query, deadline):
+                _count(found, query, group, counts)
+        except OverflowError as error:
+            raise unexpected(FLOW_AGGREGATES, "more outcomes than there can be") from error
+        except (Refused, NotAllowed) as error:
+            if error.status not in (400, 403):
+                raise
+            self._outcomes = False
+            _tell_that_outcomes_are_refused(error)
+
     def _list_flows(self, params: Mapping[str, str]) -> list[Flow]:
         # By id: a flow that is created while the pages are turned moves others to the next page.
         found = {flow.id: flow for flow in map(_flow, self._pages("flows", "flows", FLOWS_PAGE_SIZE, params))}
@@ -201,7 +226,8 @@ def _count(found: dict[tuple[str, str], Columns], query: Query, group: Group, co
     if not group.flow_id or not group.flow_version or group.flow_version == DEBUG_VERSION:
         return
     ended, started = counts.get(ENDED, ()), counts.get(STARTED, ())
-    if not any(ended) and not any(started):
+    outcomes, failed = counts.get(OUTCOMES, ()), counts.get(FAILED_OUTCOMES, ())
+    if not any(map(any, (ended, started, outcomes, failed))):
         return
     key = (group.flow_id, group.flow_version)
     columns = found.get(key)
@@ -211,6 +237,13 @@ def _count(found: dict[tuple[str, str], Columns], query: Query, group: Group, co
         columns.add_exits(group.exit_reason or "UNKNOWN", ended)  # an end without a reason is an end all the same
     if started:
         columns.add_entries(started)
+    if outcomes or failed:
+        columns.add_outcomes(outcomes or empty_column(query.buckets), failed or empty_column(query.buckets))
+
+
+def _tell_that_outcomes_are_refused(error: GenesysError) -> None:
+    cure = "remove analytics.outcomes in organizations.yml, or mend the OAuth client and restart"
+    event(log, logging.WARNING, "outcomes_refused", error=error, cure=cure)
 
 
 def _canonical(told: Mapping[str, object]) -> bytes:

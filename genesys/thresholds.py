@@ -1,6 +1,7 @@
 """Which threshold a flow gets: the same for the exporter, by which it is accused, and the receiver, which checks."""
 
-from genesys.excess import threshold_for
+from genesys.evidence import Signal
+from genesys.excess import is_relative, relative_threshold, threshold_for
 from genesys.selectors import Selector
 
 
@@ -15,8 +16,15 @@ class Judging(Selector):
         return self.match.id is not None and "threshold_ratio" in self.model_fields_set
 
     def threshold(self, baseline_ratio: float | None) -> float:
-        """What a flow's ratio is compared with, given its own earlier ratio (None while that is unknown)."""
+        """What a flow's ratio of errors is compared with, given its own earlier one (None while that is unknown)."""
         return threshold_for(self.threshold_ratio, baseline_ratio, explicit=self.is_explicit)
+
+    def threshold_of(self, signal: Signal, baseline_ratio: float | None) -> float | None:
+        """The same of any signal; None if there is none, so that the signal accuses nobody.
+
+        `threshold_ratio` says how many errors a flow may have, and nothing about relative signals.
+        """
+        return relative_threshold(baseline_ratio) if is_relative(signal) else self.threshold(baseline_ratio)
 
     @property
     def told(self) -> str:

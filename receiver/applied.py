@@ -3,18 +3,23 @@
 from dataclasses import dataclass
 from functools import partial
 
+from genesys.evidence import Signal
 from genesys.flows import Flow
 from genesys.probation import ProbationLimits
 from genesys.selectors import first_match
 from receiver.common_cause import CommonCauseLimits, survey
 from receiver.config import FlowPolicy, ReceiverSettings, Timing
 from receiver.reader import Survey
-from receiver.situation import Mode
+from receiver.situation import ACTING, Mode
 
 _BOTS = frozenset({"bot", "digitalbot", "voicesurvey"})  # they train for minutes on publish
 
 # And a common module does not republish its callers: until these are proved, a person has to agree.
 _APPROVED_TYPES = _BOTS | {"commonmodule"}
+
+# Callers in a queue hang up, and leave it for an agent, for reasons that no version of its flow has.
+_IN_QUEUE = "inqueue"  # how the names of these types begin: inqueuecall, inqueueemail, inqueueshortmessage
+_NEVER_IN_QUEUE = frozenset({Signal.CALLER_HANGUP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +31,17 @@ class Applied:
     note: str
 
 
-def apply_policy(settings: ReceiverSettings, flow: Flow) -> Applied:
-    """The selector that matches a flow; types that are not proved are rolled back with approval at most."""
+def apply_policy(settings: ReceiverSettings, flow: Flow, signal: Signal | None = None) -> Applied:
+    """The selector that matches a flow, as it applies to an accusation by `signal`.
+
+    Types that are not proved are rolled back with approval at most; a signal that
+    says nothing about the flow's version causes no rollback.
+    """
     policy = first_match(settings.flows, flow)
     if policy.mode is Mode.AUTO and flow.type in _APPROVED_TYPES:
         return Applied(policy, Mode.APPROVE, f" (flows of type {flow.type} are not rolled back automatically)")
+    if policy.mode in ACTING and flow.type.startswith(_IN_QUEUE) and signal in _NEVER_IN_QUEUE:
+        return Applied(policy, Mode.OBSERVE, f" ({signal} never causes a rollback of a flow of type {flow.type})")
     return Applied(policy, policy.mode, "")
 
 

@@ -4,11 +4,11 @@ Judges every flow of an organization by the same settled minutes, with the same
 test as the accused one. Pure: `reader` reads what is judged.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
 from genesys.evidence import Evidence, Outcomes, Signal
-from genesys.excess import ExcessLimits, find_excess
+from genesys.excess import BREACH_MINUTES, find_excess
 from genesys.flows import Flow
 from genesys.history import baseline_ratio
 from genesys.probation import ProbationLimits, judge_probation, stretches_of
@@ -28,8 +28,14 @@ class Neighbour:
     version: str
     published_by: str | None
     published_at: float | None
-    fails: bool
-    is_established: bool
+    failing: Mapping[Signal, bool]  # by which signals it fails, and whether it has left probation by each
+
+    def fails(self, signals: Set[Signal]) -> bool:
+        return any(signal in self.failing for signal in signals)
+
+    def is_established(self, signals: Set[Signal]) -> bool:
+        """It fails by one of the signals, and has left probation by that one."""
+        return any(self.failing.get(signal, False) for signal in signals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +84,25 @@ class CommonCause:
 
 
 def find_common_cause(
-    neighbours: Sequence[Neighbour], limits: CommonCauseLimits, registered: Mapping[tuple[str, str], str] | None = None
+    neighbours: Sequence[Neighbour],
+    limits: CommonCauseLimits,
+    registered: Mapping[tuple[str, str], str] | None = None,
+    *,
+    signal: Signal = Signal.ERROR_EXIT,
 ) -> CommonCause:
     """Count what fails. Flows that fail and were published together count as one deployment, healthy ones one each.
 
-    `registered` gives the deployment of a (flow id, version) that a pipeline has registered.
+    `registered` gives the deployment of a (flow id, version) that a pipeline has registered. What fails does so by the
+    `signal` of the accusation, or by errors: a back end that is down need not show in the same way everywhere.
     """
-    failing = [one for one in neighbours if one.fails]
+    signals = {Signal.ERROR_EXIT, signal}
+    failing = [one for one in neighbours if one.fails(signals)]
     published = (
         Publication(one.flow_id, one.published_by, one.published_at, (registered or {}).get((one.flow_id, one.version)))
         for one in failing
     )
     return CommonCause(
-        established=tuple(sorted(one.name for one in failing if one.is_established)),
+        established=tuple(sorted(one.name for one in failing if one.is_established(signals))),
         deployments=count_change_sets(published, deployment_s=limits.deployment_s),
         healthy=len(neighbours) - len(failing),
         limits=limits,
@@ -111,7 +123,7 @@ def survey(
     `policy_for` gives what is configured for a flow.
     """
     recent, past = by_flow(evidence), by_flow(history)
-    nothing = Evidence(history.start, history.end, history.bucket_s, {})
+    nothing = replace(history, outcomes={})
     return tuple(
         _neighbour(flow, _Past(recent[flow.id], past.get(flow.id, nothing), policy_for(flow)), probation)
         for flow in flows
@@ -131,13 +143,15 @@ class _Past:
 def _neighbour(flow: Flow, past: _Past, probation: ProbationLimits) -> Neighbour:
     version = flow.live_version or ""
     since = max(flow.live_published_at or 0.0, others_started_until(past.evidence, flow.id, version))
-    fails = established = False
-    for signal in Signal:
+    failing: dict[Signal, bool] = {}
+    for signal in past.evidence.signals & past.history.signals:
         tallies = past.evidence.tallies(flow.id, version, signal, since)
-        if sum(1 for tally in tallies.values() if tally.errors) < ExcessLimits().breach_minutes:
+        if sum(1 for tally in tallies.values() if tally.errors) < min(BREACH_MINUTES.values()):
             continue  # nothing could convict it; most flows end here, and their history need not be added up
         baseline = baseline_ratio(past.history, flow_id=flow.id, live_version=version, live_since=since, signal=signal)
-        threshold = past.policy.threshold(baseline)
+        threshold = past.policy.threshold_of(signal, baseline)
+        if threshold is None:
+            continue
         found = find_excess(
             tallies,
             end=past.evidence.end,
@@ -147,13 +161,13 @@ def _neighbour(flow: Flow, past: _Past, probation: ProbationLimits) -> Neighbour
         )
         if found.convicted_by is None:
             continue
-        fails = True
         stretches = stretches_of(
             past.history, past.evidence, flow_id=flow.id, version=version, signal=signal, live_since=since
         )
         live_s = past.evidence.end - since
-        established |= judge_probation(stretches, live_s=live_s, threshold_ratio=threshold, limits=probation).left
-    return Neighbour(flow.id, flow.name, version, flow.published_by, flow.live_published_at, fails, established)
+        judged = judge_probation(stretches, live_s=live_s, threshold_ratio=threshold, limits=probation)
+        failing[signal] = judged.left
+    return Neighbour(flow.id, flow.name, version, flow.published_by, flow.live_published_at, failing)
 
 
 def others_started_until(evidence: Evidence, flow_id: str, version: str) -> float:
@@ -172,4 +186,4 @@ def by_flow(evidence: Evidence) -> dict[str, Evidence]:
     parts: dict[str, dict[tuple[str, str], Mapping[int, Outcomes]]] = {}
     for key, buckets in evidence.outcomes.items():
         parts.setdefault(key[0], {})[key] = buckets
-    return {flow_id: Evidence(evidence.start, evidence.end, evidence.bucket_s, part) for flow_id, part in parts.items()}
+    return {flow_id: replace(evidence, outcomes=part) for flow_id, part in parts.items()}

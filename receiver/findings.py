@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from genesys.evidence import Evidence, Signal, Tally, total
-from genesys.excess import find_excess
+from genesys.excess import find_excess, is_relative
 from genesys.history import baseline_ratio
 from genesys.probation import Probation, judge_probation, stretches_of
 from receiver.applied import Applied, common_cause_limits, probation_limits
@@ -57,16 +57,24 @@ def services(history: Evidence, flow_id: str, signal: Signal) -> dict[str, Servi
 
 
 def version_evidence(alert: StoredAlert, reading: Reading, applied: Applied | None) -> VersionEvidence | None:
-    """The receiver's own figures about the accused version; None if any of them could not be read."""
+    """The receiver's own figures about the accused version; None if any of them could not be read.
+
+    Also without a threshold of the signal: nobody knows what the flow did before.
+    """
     evidence, history, flow = reading.evidence.value, reading.history.value, reading.flow.value
     signal = signal_of(alert)
     if evidence is None or history is None or flow is None or applied is None or signal is None:
+        return None
+    if signal not in evidence.signals & history.signals:
         return None
     since = live_since(reading, alert)
     baseline = baseline_ratio(
         history, flow_id=alert.object_id, live_version=alert.version, live_since=since, signal=signal
     )
-    threshold = max(applied.policy.threshold(baseline), _ratio(alert.annotations.get("threshold_ratio", "")))
+    own = applied.policy.threshold_of(signal, baseline)
+    if own is None:
+        return None
+    threshold = max(own, _ratio(alert.annotations.get("threshold_ratio", "")))
     tallies = evidence.tallies(alert.object_id, alert.version, signal, since)
     newest = _newest(tallies)
     return VersionEvidence(
@@ -78,7 +86,7 @@ def version_evidence(alert: StoredAlert, reading: Reading, applied: Applied | No
             tallies, end=evidence.end, bucket_s=evidence.bucket_s, threshold_ratio=threshold, baseline_ratio=baseline
         ),
         newest=newest,
-        recovered=newest.errors == 0 and newest.exits >= _NEWEST_EXITS,
+        recovered=is_recovered(newest, signal, baseline),
     )
 
 
@@ -145,15 +153,25 @@ def probation(
 
 
 def common_cause(
-    reading: Reading, settings: ReceiverSettings, registered: Mapping[tuple[str, str], str]
+    alert: StoredAlert, reading: Reading, settings: ReceiverSettings, registered: Mapping[tuple[str, str], str]
 ) -> CommonCause | None:
     """What fails at the same time; None if the other flows could not be read.
 
     `registered` gives the deployment of a (flow id, version) that a pipeline has registered.
     """
-    if reading.neighbours.value is None:
+    signal = signal_of(alert)
+    if reading.neighbours.value is None or signal is None:
         return None
-    return find_common_cause(reading.neighbours.value, common_cause_limits(settings), registered)
+    return find_common_cause(reading.neighbours.value, common_cause_limits(settings), registered, signal=signal)
+
+
+def is_recovered(newest: Tally, signal: Signal, baseline_ratio: float | None) -> bool:
+    """Whether the newest conversations end as they should: without errors, and otherwise no worse than before.
+
+    Some always hang up, so that none at all would be too much to ask.
+    """
+    usual = (baseline_ratio or 0.0) * newest.exits if is_relative(signal) else 0.0
+    return newest.exits >= _NEWEST_EXITS and newest.errors <= usual
 
 
 def _newest(tallies: dict[int, Tally]) -> Tally:

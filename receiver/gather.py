@@ -20,6 +20,8 @@ from receiver.store.deployments import Consent, Deployment
 from receiver.store.rollbacks import Rollback, State
 from receiver.target import undo_target
 
+_NOT_COMPARABLE = "Genesys Cloud tells nothing by this signal, or nobody knows the flow's own earlier ratio"
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -43,7 +45,7 @@ def situation(
     """Everything that is known about one alert at `now`; `own` is the rollback that the decision is about, if any."""
     settings = around.settings
     flow = reading.flow.value
-    applied = apply_policy(settings, flow) if flow is not None else None
+    applied = apply_policy(settings, flow, findings.signal_of(alert)) if flow is not None else None
     shadow = applied is not None and applied.mode is Mode.OBSERVE
     rolled_back = rollbacks.of_flow(tx, alert.org, alert.object_id, shadow=shadow)
     earlier = [one for one in rolled_back if not remembered.is_own(one, own)]
@@ -76,9 +78,9 @@ def situation(
         tries=len(accused),
         restored_by=remembered.restored_by(earlier, alert.version),
         evidence=evidence,
-        evidence_problem=reading.evidence.problem or reading.history.problem or reading.flow.problem,
+        evidence_problem=reading.evidence.problem or reading.history.problem or reading.flow.problem or _NOT_COMPARABLE,
         probation=findings.probation(alert, reading, evidence, settings, known_bad=known_bad),
-        common_cause=findings.common_cause(reading, settings, remembered.registered(tx, alert.org, reading)),
+        common_cause=findings.common_cause(alert, reading, settings, remembered.registered(tx, alert.org, reading)),
         common_cause_problem=reading.neighbours.problem,
         lockout_until=remembered.lockout_until(tx, alert, settings, shadow=shadow, own=own, attempt=part_of),
         started_of_flow=remembered.started_of_flow(tx, alert, settings, now=now, shadow=shadow, own=own),

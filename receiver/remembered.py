@@ -36,7 +36,7 @@ def registered(tx: Transaction, org: str, reading: Reading) -> dict[tuple[str, s
     """The registered deployment of each flow that fails, by flow id and version."""
     found = {}
     for one in reading.neighbours.value or ():
-        deployment = deployments.of_version(tx, org, one.flow_id, one.version) if one.fails else None
+        deployment = deployments.of_version(tx, org, one.flow_id, one.version) if one.failing else None
         if deployment is not None:
             found[one.flow_id, one.version] = deployment.id
     return found

@@ -62,7 +62,7 @@ def periods(history: Evidence) -> Iterator[Period]:
     """The history cut into periods, those at its ends as far as it goes; by flow, version and signal."""
     length = PERIOD_BUCKETS * history.bucket_s
     for flow_id, version in history.outcomes:
-        for signal in Signal:
+        for signal in sorted(history.signals):
             tallies = history.tallies(flow_id, version, signal)
             for start in sorted({bucket // length * length for bucket in tallies}):
                 part = [tally for bucket, tally in tallies.items() if bucket // length * length == start]

@@ -87,8 +87,8 @@ class Wire:
             connection=self.connection(),
         )
 
-    def platform(self, *, timeout_s: float = 10.0, deadline_s: float = 30.0) -> Platform:
-        return Platform(self.session(timeout_s=timeout_s, deadline_s=deadline_s), api_url=API_URL)
+    def platform(self, *, timeout_s: float = 10.0, deadline_s: float = 30.0, outcomes: bool = False) -> Platform:
+        return Platform(self.session(timeout_s=timeout_s, deadline_s=deadline_s), api_url=API_URL, outcomes=outcomes)
 
     def guide(self, *flows: NamedFlow, deadline_s: float = 30.0) -> Guide:
         return Guide(self.session(deadline_s=deadline_s), api_url=API_URL, flows=flows, bucket_s=60)

@@ -49,7 +49,8 @@ def _shown(document: Json, clock: Clock) -> str:
 
 def _rows(version: Json, clock: Clock) -> Iterator[tuple[Any, ...]]:
     last = version["live"][-1] if version["live"] else {"from": None, "to": None}
-    for one in version["signals"]:
+    # Error exits always; of the other signals those that have occurred.
+    for one in (one for one in version["signals"] if one["errors"] or one["signal"] == "error_exit"):
         yield (
             version["version"],
             render.duration(version["live_s"]) if version["live"] else "-",

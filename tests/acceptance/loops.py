@@ -97,6 +97,8 @@ LOOPS: Mapping[str, Loop] = MappingProxyType(
             extra_group_keys="true",
             published_after="works",
             configuration="given",
+            outcome_version="true",
+            analytics={"outcomes": True},
             many_flows=True,
         ),
         "all that can be otherwise": _loop(
@@ -107,6 +109,8 @@ LOOPS: Mapping[str, Loop] = MappingProxyType(
             extra_group_keys="false",
             published_after="ignored",
             configuration="labelled",
+            outcome_version="false",
+            analytics={"outcomes": True},
             many_flows=True,
         ),
         "no list by date, and no contents": _loop(

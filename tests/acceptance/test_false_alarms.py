@@ -79,7 +79,7 @@ def test_single_calls_that_fail_at_night_are_left_alone_until_as_many_fail_in_no
     stack.sim("POST", "events", {"event": "call", "flow": FLOW, "fails": True})
     look_on(lambda: assert_untouched(stack), for_s=stack.seconds(5 * A_MINUTE + FOR_S))
     _assert_the_plain_rule_would_have_fired(stack)
-    # Not by chance either: to accuse, errors must exceed 3 + 4.5*sqrt(b*(1-b)*volume) by more than b*volume, and there
+    # Not by chance either: to accuse, errors must exceed 6 + 3*sqrt(b*(1-b)*volume) by more than b*volume, and there
     # are three at most.
     assert stack.prometheus(f"{ACCUSED}[1h]") == [], "never beyond chance"
     assert_never_fired(stack)
@@ -97,7 +97,7 @@ def test_a_burst_that_heals_is_left_alone_and_one_that_does_not_is_rolled_back(s
     # at most, however they fall into minutes; it takes more than three.
     acquitted = (
         f'org_flow:genesys_flow_error_ratio{{{WATCHED},window="5m"}} > 0.05 '
-        f'and ignoring (window) org_flow:genesys_flow_acquitted:volume{{{WATCHED},window="1m"}}'
+        f'and ignoring (window, accusing) org_flow:genesys_flow_acquitted:errors{{{WATCHED},accusing="5m"}}'
     )
     until(lambda: stack.prometheus(acquitted), "the newest minute acquits", within_s=FOLLOWS_WITHIN_S)
     look_on(lambda: assert_untouched(stack), for_s=stack.seconds(5 * A_MINUTE + FOR_S))

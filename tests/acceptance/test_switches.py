@@ -10,8 +10,8 @@ from simulator.vocabulary import Switches
 from tests.acceptance.loops import LOOPS, Loop, assert_fails, assert_succeeds, names_of
 from tests.acceptance.stacks import StartStack
 
-# They decide what is told of transfers, outcomes and data actions, which no loop asks for: error exits decide it.
-UNASKED = {"transfer_target", "outcome_version", "action_no_error"}
+# They decide what is told of transfers and data actions, for which nobody asks.
+UNASKED = {"transfer_target", "action_no_error"}
 POSITIONS = {
     (name, value)
     for name, field in Switches.model_fields.items()
@@ -20,7 +20,7 @@ POSITIONS = {
 }
 PREVENT_IT = {("republish", "refused"), ("republish", "nothing")}
 ONLY_GUIDE = {"guide_metrics", "guide_dates"}
-ONLY_PLATFORM = {"n_flow_exit_reason", "extra_group_keys", "published_after", "configuration"}
+ONLY_PLATFORM = {"n_flow_exit_reason", "extra_group_keys", "published_after", "configuration", "outcome_version"}
 
 STATUS = {"works": 200, "ignored": 200, "refused": 400}
 
@@ -63,6 +63,7 @@ def test_a_loop_names_only_switches_that_its_world_meets(name: str) -> None:
     foreign = ONLY_GUIDE if loop.world.dialect == "platform" else ONLY_PLATFORM
     assert not loop.world.switches.keys() & foreign
     assert loop.many_flows == ("published_after" in loop.world.switches)
+    assert bool(loop.world.analytics.get("outcomes")) == ("outcome_version" in loop.world.switches)
 
 
 def met(loops: Iterable[Loop]) -> set[tuple[str, str]]:

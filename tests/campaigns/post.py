@@ -32,6 +32,7 @@ class Post:
     def __init__(self, receivers: Mapping[str, str]) -> None:
         """`receivers`: the URL of each, by name."""
         self.carried: list[Carried] = []
+        self._taken: list[tuple[float, frozenset[str]]] = []  # when it was given to us, and what fires in it
         self._receivers = receivers
         self._client = httpx.Client(timeout=ANSWERS_WITHIN_S)
         self._open = threading.Event()
@@ -75,7 +76,14 @@ class Post:
         """All that is held arrives now."""
         self._open.set()
 
+    def took(self, flow_id: str, *, since: float) -> bool:
+        """Was a delivery in which the flow's alert fires given to us since then, whether or not it has arrived?"""
+        return any(flow_id in firing for at, firing in list(self._taken) if at >= since)
+
     def _carry(self, path: str, body: bytes, authorization: str) -> int:
+        alerts: list[dict[str, Any]] = json.loads(body)["alerts"]
+        firing, over = (_flows(alerts, status) for status in ("firing", "resolved"))
+        self._taken.append((time.monotonic(), firing))
         self._open.wait()
         receiver, _, rest = path.removeprefix("/").partition("/")
         headers = {"Authorization": authorization, "Content-Type": "application/json"}
@@ -83,8 +91,6 @@ class Post:
             answer = self._client.post(f"{self._receivers[receiver]}/{rest}", content=body, headers=headers)
         except httpx.HTTPError:
             return HTTPStatus.BAD_GATEWAY
-        alerts: list[dict[str, Any]] = json.loads(body)["alerts"]
-        firing, over = (_flows(alerts, status) for status in ("firing", "resolved"))
         self.carried.append(Carried(time.monotonic(), receiver, firing, over, answer.status_code))
         return answer.status_code
 

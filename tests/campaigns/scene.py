@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from demo.processes import wait_until
+from demo.processes import StackError, wait_until
 from receiver.cli import main as rollback_receiver
 from receiver.store import audit, controls, leases, rollbacks, schema
 from receiver.store.database import Store, Transaction, clock
@@ -130,12 +130,16 @@ class Scene:
     def await_ends(self, incidents: Sequence[Incident]) -> None:
         """Return when each that had to be rolled back has been, and the outcome is known."""
 
+        due = [(one.org, one.flow_id, one.version) for one in incidents if one.kind is Kind.BAD]
+
         def have_ended() -> bool:
             known = self.rollbacks()
-            due = [(one.org, one.flow_id, one.version) for one in incidents if one.kind is Kind.BAD]
             return all(any(_is_final(one) for one in known.get(key, [])) for key in due)
 
-        wait_until(have_ended, "the rollbacks of this round", within_s=ENDS_WITHIN_S, every_s=0.3)
+        try:
+            wait_until(have_ended, "the rollbacks of this round", within_s=ENDS_WITHIN_S, every_s=0.3)
+        except StackError as error:
+            raise StackError("\n".join([str(error), *(self._tell(*key) for key in due)])) from error
 
     def await_rest(self) -> None:
         """Return when nothing is to be done any more: every alert decided, no rollback under way, no lease held."""
@@ -163,6 +167,17 @@ class Scene:
             rollback_receiver, ["audit", "verify", "--config", str(config)], env=self.fleet.environ
         )
         return done.exit_code, done.output.strip()
+
+    def _tell(self, org: str, flow_id: str, version: str) -> str:
+        """What has become of an incident: for whoever looks for the reason."""
+        found = self.rollbacks().get((org, flow_id, version), [])
+        with self._reading.begin() as tx:
+            query = sa.select(alerts.c.verdict, alerts.c.is_open).where(
+                alerts.c.org == org, alerts.c.object_id == flow_id, alerts.c.version == version
+            )
+            told = [tuple(row) for row in tx.execute(query)]
+        ends = [(one.state.value, one.reason, one.wrote) for one in found]
+        return f"{org} {flow_id} {version}: live {self.clouds[org].live()[flow_id]}, rollbacks {ends}, alerts {told}"
 
     def _senders(self) -> Sequence[str]:
         """Who holds the lease of an organization in which a publish has no answer yet."""

@@ -60,5 +60,5 @@ def line(runs: list[Run]) -> str:
     """The campaign's figures."""
     publishes, effects = sum(one.publishes for one in runs), sum(one.effects for one in runs)
     ends = sorted({f"{one.end.state.value} {one.end.reason}".strip() for one in runs if not one.effects})
-    without = f", {len(runs) - effects} without an effect ({', '.join(ends)})" if ends else ""
+    without = f", {sum(not one.effects for one in runs)} without an effect ({', '.join(ends)})" if ends else ""
     return f"SQLite: {len(runs)} deaths, one a rollback; {publishes} publishes, {effects} effects{without}"

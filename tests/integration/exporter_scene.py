@@ -30,7 +30,7 @@ from simulator.world import Flow
 
 NOON = 1_795_348_800  # 2026-11-22T12:00:00Z
 MINUTE = 60
-ANALYTICS = Analytics(history_s=6 * 3600)  # few hours: no test here is about the baseline
+ANALYTICS = Analytics(history_s=6 * 3600)  # few hours, for who does not look at the baseline
 
 CALM = parse(
     """
@@ -115,18 +115,20 @@ Page = dict[str, dict[str, float]]
 class Exporter:
     """The exporter's parts as its command line wires them, without threads of its own."""
 
-    def __init__(self, time: Time, clouds: dict[str, str], config: ExporterConfig, *, deadline_s: float) -> None:
+    def __init__(
+        self, time: Time, clouds: dict[str, str], config: ExporterConfig, *, deadline_s: float, analytics: Analytics
+    ) -> None:
         self._time = time
         process = ProcessMetrics()
         self.board = Board(clouds, process, stale_after_s=config.stale_after_s, clock=lambda: time.now)
         self.pollers: dict[str, Poller] = {}
         self._close: list[Callable[[], None]] = []
         for org, url in clouds.items():
-            cloud = open_organization(_organization(org, url, deadline_s), observe=process.observer(org))
+            cloud = open_organization(organization_at(org, url, deadline_s, analytics), observe=process.observer(org))
             self._close.append(cloud.close)
             tell_revisions = partial(process.add_revisions, org)
-            reader = OrganizationReader(org, cloud, ANALYTICS, tell_revisions=tell_revisions)
-            baselines = BaselineKeeper(org, cloud, ANALYTICS, interval_s=config.baseline_interval_s)
+            reader = OrganizationReader(org, cloud, analytics, tell_revisions=tell_revisions)
+            baselines = BaselineKeeper(org, cloud, analytics, interval_s=config.baseline_interval_s)
             self.pollers[org] = Poller(org, cloud, reader, baselines, config=config, board=self.board)
 
     def close(self) -> None:
@@ -142,7 +144,7 @@ class Exporter:
 
     def page(self) -> Page:
         found: Page = {}
-        for family in text_string_to_metric_families(self.board.page().decode()):
+        for family in text_string_to_metric_families(b"".join(self.board.page().plain()).decode()):
             for sample in family.samples:
                 labels = " ".join(value for _, value in sorted(sample.labels.items()))
                 found.setdefault(sample.name, {})[labels] = sample.value
@@ -151,13 +153,17 @@ class Exporter:
 
 @contextmanager
 def scene(
-    *orgs: str, scenario: Scenario = CALM, config: ExporterConfig | None = None, deadline_s: float = 30.0
+    *orgs: str,
+    scenario: Scenario = CALM,
+    config: ExporterConfig | None = None,
+    deadline_s: float = 30.0,
+    analytics: Analytics = ANALYTICS,
 ) -> Iterator[tuple[Time, dict[str, Cloud], Exporter]]:
     """Organizations at noon, and an exporter that has not polled any of them yet."""
     time = Time()
     clouds = {org: Cloud(time, scenario) for org in orgs or ("retail",)}
     urls = {org: cloud.url for org, cloud in clouds.items()}
-    exporter = Exporter(time, urls, config or ExporterConfig(), deadline_s=deadline_s)
+    exporter = Exporter(time, urls, config or ExporterConfig(), deadline_s=deadline_s, analytics=analytics)
     try:
         yield time, clouds, exporter
     finally:
@@ -178,7 +184,7 @@ def many(flows: int) -> Scenario:
     return CALM.model_copy(update={"flows": listed})
 
 
-def _organization(name: str, url: str, deadline_s: float) -> Organization:
+def organization_at(name: str, url: str, deadline_s: float = 30.0, analytics: Analytics = ANALYTICS) -> Organization:
     return Organization.model_validate(
         {
             "name": name,
@@ -187,5 +193,6 @@ def _organization(name: str, url: str, deadline_s: float) -> Organization:
             "credentials": {"client_id": "simulator", "client_secret": SecretStr("simulator")},
             "timeout_s": min(10.0, deadline_s),
             "deadline_s": deadline_s,
+            "analytics": analytics,
         }
     )

@@ -4,7 +4,7 @@ What was sent is counted in the simulator's request log, what became of it in th
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -76,7 +76,8 @@ flows:
 class Simulated:
     """The simulated Genesys Cloud with its bad version live for a while, and what really happened in it."""
 
-    def __init__(self, time: Time, *, seed: int = 1) -> None:
+    def __init__(self, time: Time, *, seed: int = 1, bad: Mapping[str, Any] | None = None) -> None:
+        """`bad` is what is wrong with the bad version: half of its calls end with an error, if nothing is said."""
         self._time = time
         time.now = BAD_PUBLISH_AT - 60
         self._simulation = Simulation(SCENARIO, factor=1, seed=seed, clock=lambda: time.now)
@@ -86,7 +87,8 @@ class Simulated:
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         time.now = BAD_PUBLISH_AT
-        self.happen({"event": "publish", "flow": FLOW_ID, "version": ACCUSED, "error_ratio": 0.5})
+        publish = {"event": "publish", "flow": FLOW_ID, "version": ACCUSED}
+        self.happen({**publish, **({"error_ratio": 0.5} if bad is None else bad)})
         time.now = FIRST_LOOK_AT
 
     def close(self) -> None:
@@ -159,14 +161,24 @@ def _migrated_file() -> bytes:
 class SimulatedScene:
     """One database, the simulator, and receivers that come and go."""
 
-    def __init__(self, folder: Path, *, seed: int = 1, **changes: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int = 1,
+        bad: Mapping[str, Any] | None = None,
+        outcomes: bool = False,
+        **changes: Any,
+    ) -> None:
+        """`bad` is as in `Simulated`; with `outcomes` the receivers ask for flow outcomes."""
+        self._outcomes = outcomes
         values: dict[str, Any] = {
             "flows": [{"match": "*", "mode": "auto", "owner": "team-voice"}],
             "webhooks": [{"name": "pager", "url": "http://127.0.0.1:9/"}],
         } | changes
         self.settings = settings_of(folder, **values)
         self.time = Time()
-        self.genesys = Simulated(self.time, seed=seed)
+        self.genesys = Simulated(self.time, seed=seed, bad=bad)
         self.alertmanager = AlertmanagerInMemory()
         if "database_url" not in changes:
             (folder / "rollback.db").write_bytes(_migrated_file())
@@ -223,12 +235,12 @@ class SimulatedScene:
             deadline_s=30.0,
             connection=connection,
         )
-        return Platform(session, api_url=self.genesys.url)
+        return Platform(session, api_url=self.genesys.url, outcomes=self._outcomes)
 
-    def deliver(self) -> None:
+    def deliver(self, *, signal: str = "error_exit") -> None:
         with self.store.begin() as tx:
             watchdog.arrived(tx, now=self.time.now + 1e6)  # its silence is another story
-            alerts.record(tx, [alert_of()], self.time.now)
+            alerts.record(tx, [alert_of(labels={"signal": signal})], self.time.now)
 
     def run(self, receiver: Receiver, seconds: float, *, step_s: float = 2.0) -> None:
         until = self.time.now + seconds

@@ -53,7 +53,7 @@ Page = dict[str, dict[tuple[str, ...], float]]
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T | None], *, within_s: float = 20.0) -> T:
+def eventually(look: Callable[[], T | None], *, within_s: float = 60.0) -> T:
     """What `look` finds, as soon as it finds something true."""
     end = time.monotonic() + within_s
     while time.monotonic() < end:

@@ -68,7 +68,7 @@ def series() -> dict[str, frozenset[str]]:
     known = published()
     for rule in rules():
         if "record" in rule:
-            known[rule["record"]] = labels_of(rule["expr"], known)
+            known[rule["record"]] = labels_of(rule["expr"], known) | frozenset(rule.get("labels", {}))
     return known
 
 

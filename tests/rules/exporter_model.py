@@ -40,9 +40,10 @@ class Flow:
     draining: Calls = field(default=lambda version, start: Tally())
     flow_id: str = "f1"
     org: str = "retail"
-    threshold_ratio: float = 0.05
+    threshold_ratio: float | None = 0.05  # without one, as of a relative signal with an unknown past, nothing is told
     baseline_ratio: float | None = 0.01
     acts: bool = True
+    signal: str = "error_exit"
 
     def published(self, at: float) -> float:
         """When the version that is live at a time was published."""
@@ -119,16 +120,18 @@ class Exporter:
         live = flow.publishes[flow.published(poll)]
         since = self._since(flow, poll)
         of_flow = f'{organization},flow_id="{flow.flow_id}"'
-        of_signal = f'{of_flow},signal="error_exit"'
+        of_signal = f'{of_flow},signal="{flow.signal}"'
         samples: dict[str, float] = {
             f"genesys_data_end_timestamp_seconds{{{organization}}}": end,
             f'genesys_flow_info{{{of_flow},flow_name="Main IVR"}}': 1,
             f'genesys_flow_live_since_timestamp_seconds{{{of_flow},flow_version="{live}"}}': since,
             f"genesys_flow_signal_acts{{{of_signal}}}": float(flow.acts),
-            f"genesys_flow_threshold_ratio{{{of_signal}}}": flow.threshold_ratio,
         }
         if flow.baseline_ratio is not None:
             samples[f"genesys_flow_baseline_ratio{{{of_signal}}}"] = flow.baseline_ratio
+        if flow.threshold_ratio is None:
+            return samples
+        samples[f"genesys_flow_threshold_ratio{{{of_signal}}}"] = flow.threshold_ratio
         for version in sorted(set(flow.publishes.values())):
             counted_from = since if version == live else -math.inf
             starts = [start for start in range(end - 60 * BUCKET_S, end, BUCKET_S) if start >= counted_from]

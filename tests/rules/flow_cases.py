@@ -30,13 +30,14 @@ class Firing:
     flow_id: str = "f1"
     org: str = "retail"
     action: str = "rollback"
+    signal: str = "error_exit"
 
     def labels(self) -> dict[str, str]:
         return {
             "org": self.org,
             "flow_id": self.flow_id,
             "flow_version": self.version,
-            "signal": "error_exit",
+            "signal": self.signal,
             "genesys_action": self.action,
         }
 
@@ -169,14 +170,17 @@ BAD_DEPLOY = Notification(
     },
 )
 PAGE = Notification(
-    at=18,
+    at=21,
     labels=BAD_DEPLOY.labels | {"genesys_action": "page"},
     annotations=BAD_DEPLOY.annotations
     | {
         "description": (
             "In organization retail the last 15m of version 14.0 of flow f1 show more error_exit than the threshold"
             " and than chance, and it goes on. This signal does not act on this flow: nothing is rolled back by itself."
-        )
+        ),
+        "errors": "180",
+        "volume": "180",
+        "data_end": "1140",
     },
 )
 
@@ -217,7 +221,7 @@ _DEPLOYMENTS = (
                 lambda version, start: calls(1, 0) if version == "13.0" or start >= 1500 else calls(1, 1),
             )
         ],
-        [Firing(18.5, 22.5)],
+        [Firing(21.5, 22.5)],
         minutes=60,
     ),
     Case(
@@ -357,14 +361,14 @@ _CHANCE = (
     ),
     Case("5.1 % is above the threshold", [deployed(good=1000, bad=51)], [Firing(FIRES)]),
     Case("6 % after 1 %, the guide's example", [deployed(good=200, bad=12)], [Firing(FIRES)]),
-    Case("6 % after 1 % takes one minute more at a quarter of the calls", [deployed(good=50, bad=3)], [Firing(18.5)]),
+    Case("6 % after 1 % takes two minutes more at a quarter of the calls", [deployed(good=50, bad=3)], [Firing(19.5)]),
     Case(
-        "a flow that always had 8 % errors is silent: its threshold is 24 %",
-        [deployed(good=100, bad=8, threshold_ratio=0.24, baseline_ratio=0.08)],
+        "a flow that always had 8 % errors is silent: its threshold is 40 %",
+        [deployed(good=100, bad=8, threshold_ratio=0.4, baseline_ratio=0.08)],
     ),
     Case(
-        "a flow that always had 8 % errors is accused at 30 %",
-        [deployed(good=100, bad=30, threshold_ratio=0.24, baseline_ratio=0.08)],
+        "a flow that always had 8 % errors is accused at 45 %",
+        [deployed(good=100, bad=45, threshold_ratio=0.4, baseline_ratio=0.08)],
         [Firing(FIRES)],
     ),
     Case(
@@ -375,7 +379,7 @@ _CHANCE = (
     Case(
         "no errors ever before: 1 % is the least that chance is measured from",
         [deployed(good=50, bad=3, baseline_ratio=0.0)],
-        [Firing(18.5)],
+        [Firing(19.5)],
     ),
     Case(
         "a capped threshold can still be exceeded",
@@ -482,9 +486,9 @@ _NO_NUMBERS = tuple(
 
 _PAGES = (
     Case(
-        "a signal that does not act pages",
+        "a signal that does not act pages three minutes later: without its short windows, it needs six bad minutes",
         [deployed(acts=False)],
-        [Firing(FIRES, action="page")],
+        [Firing(FIRES + 3, action="page")],
         sent=[PAGE],
     ),
     Case(
@@ -492,6 +496,51 @@ _PAGES = (
         [deployed()],
         [Firing(FIRES, action="page")],
         [Exporter("a"), Exporter("b", sees=[deployed(acts=False)])],
+    ),
+)
+
+
+def _by(signal: str, usual: float, threshold: float, **more: Any) -> Flow:
+    """As `deployed`, of another signal, and of 40 conversations each minute the usual share ended so before."""
+    before = calls(40, round(40 * usual))
+    share = more.pop("share")
+    behaviour = steadily({"13.0": before, "14.0": calls(40, round(40 * share))})
+    return deployed(calls=behaviour, signal=signal, baseline_ratio=usual, threshold_ratio=threshold, **more)
+
+
+_SIGNALS = (
+    *(
+        case
+        for signal, usual, threshold in (
+            ("flow_disconnect", 0.15, 0.35),
+            ("caller_hangup", 0.25, 0.45),
+            ("recognition", 0.05, 0.15),
+            ("stuck", 0.0, 0.05),
+            ("outcome_failed", 0.05, 0.15),
+        )
+        for case in (
+            Case(
+                f"{signal}: much more than usual, where it acts",
+                [_by(signal, usual, threshold, share=0.9)],
+                [Firing(FIRES, signal=signal)],
+            ),
+            Case(
+                f"{signal}: much more than usual pages, by the long windows alone",
+                [_by(signal, usual, threshold, share=0.9, acts=False)],
+                [Firing(FIRES, signal=signal, action="page")],
+            ),
+            Case(f"{signal}: as usual", [_by(signal, usual, threshold, share=usual, acts=False)]),
+            Case(f"{signal}: more, within the threshold", [_by(signal, usual, threshold, share=threshold, acts=False)]),
+            Case(
+                f"{signal}: nobody knows what is usual",
+                [deployed(signal=signal, baseline_ratio=None, threshold_ratio=None)],
+            ),
+        )
+    ),
+    Case(
+        "error_exit acts and flow_disconnect pages, of the same flow: each is an alert",
+        [deployed(), _by("flow_disconnect", 0.15, 0.35, share=0.9, acts=False)],
+        [Firing(FIRES), Firing(FIRES, signal="flow_disconnect", action="page")],
     ),
 )
 
@@ -505,4 +554,5 @@ CASES = (
     *_MIXED,
     *_NO_NUMBERS,
     *_PAGES,
+    *_SIGNALS,
 )

@@ -72,6 +72,11 @@ def test_the_examples_show_the_defaults() -> None:
             'flows: [{match: "*", act_on: [errors]}]', "flows[0].act_on[0]: must be 'error_exit'", id="unknown signal"
         ),
         pytest.param(
+            'flows: [{match: "*", act_on: [outcome_failed]}]',
+            "flows[0].act_on: outcome_failed is never told: no organization has analytics.outcomes: true",
+            id="a signal that nobody asks for",
+        ),
+        pytest.param(
             "poll_interval_s: 120\nstale_after_s: 400",
             "poll_interval_s: 120 is longer than analytics.bucket_s (60) of organization retail",
             id="polls too seldom for the rules",

@@ -221,7 +221,7 @@ def test_the_baseline_is_read_at_the_start_and_then_once_an_interval(world: Worl
 def test_a_noisy_past_raises_the_threshold_with_the_first_poll(world: World) -> None:
     for hour in HOURS_BEFORE:
         world.happen(hour, "12.0", good(8))
-        world.happen(hour + MINUTE, "12.0", bad(2))
+        world.happen(hour + MINUTE, "12.0", bad(1))
     world.go_live("13.0", published_at=NOON - 300.0)
     exporter = Exporter(retail=world)
     exporter.poll()

@@ -133,7 +133,7 @@ def test_a_flow_that_is_not_listed_has_no_samples() -> None:
     [
         pytest.param(None, 0.05, id="unknown: the configured one"),
         pytest.param(0.01, 0.05, id="small: the configured one"),
-        pytest.param(0.1, 0.3, id="large: three times the flow's own ratio"),
+        pytest.param(0.1, 0.5, id="large: five times the flow's own ratio"),
         pytest.param(0.5, 0.9, id="very large: capped, because above 1 no ratio could breach it"),
     ],
 )
@@ -248,3 +248,75 @@ def test_errors_never_exceed_volume_and_the_threshold_is_always_one_that_a_ratio
     assert all(errors <= volume[window] for window, errors in by_window(found, "genesys_flow_errors").items())
     (threshold,) = series(found, "genesys_flow_threshold_ratio", config).values()
     assert 0 < threshold <= 0.9
+
+
+def leaving(reason: str, count: int, of: int = 10) -> dict[int, Outcomes]:
+    """The newest ten minutes."""
+    return {NOON - 60 * age: Outcomes(of, {reason: count, "TRANSFER": of - count}) for age in range(1, 11)}
+
+
+def told(of: Snapshot, metric: str, signal: Signal, config: ExporterConfig = CONFIG) -> dict[str, float]:
+    """Value by the labels after the signal."""
+    found = series(of, metric, config)
+    at = next(each for each in SNAPSHOT_METRICS if each.name == metric).labels.index("signal") - 1
+    return {" ".join(labels[at + 1 :]): value for labels, value in found.items() if labels[at] == signal}
+
+
+REASONS = {
+    Signal.FLOW_DISCONNECT: "FLOW_DISCONNECT",
+    Signal.CALLER_HANGUP: "DISCONNECT",
+    Signal.RECOGNITION: "RECOGNITION_FAILURE_EXIT",
+    Signal.STUCK: "SESSION_EXPIRE_DISCONNECT",
+}
+WATCHING = ExporterConfig.model_validate({"flows": [{"match": "*", "watch": list(REASONS)}]})
+
+
+@pytest.mark.parametrize(("signal", "reason"), REASONS.items())
+def test_a_signal_that_is_watched_has_the_long_windows_and_a_threshold_of_its_own(signal: Signal, reason: str) -> None:
+    found = replace(snapshot({("main", "14.0"): leaving(reason, 8)}), baselines={("main", signal): 0.1})
+
+    assert told(found, "genesys_flow_errors", signal, WATCHING) == {"15m": 80, "60m": 80}
+    assert told(found, "genesys_flow_volume", signal, WATCHING) == {"15m": 100, "60m": 100}
+    assert told(found, "genesys_flow_breach_minutes", signal, WATCHING) == {"15m": 10, "60m": 10}
+    assert told(found, "genesys_flow_threshold_ratio", signal, WATCHING) == {"": pytest.approx(0.3)}
+    assert told(found, "genesys_flow_signal_acts", signal, WATCHING) == {"": 0}
+
+
+@pytest.mark.parametrize(("signal", "reason"), REASONS.items())
+def test_a_signal_that_acts_has_all_windows_0_included(signal: Signal, reason: str) -> None:
+    acting = ExporterConfig.model_validate({"flows": [{"match": "*", "act_on": [signal]}]})
+    found = replace(snapshot({}), baselines={("main", signal): 0.1})
+
+    assert told(found, "genesys_flow_errors", signal, acting) == dict.fromkeys(WINDOWS, 0)
+    assert told(found, "genesys_flow_signal_acts", signal, acting) == {"": 1}
+
+
+@pytest.mark.parametrize("signal", REASONS)
+@pytest.mark.parametrize("metric", ["genesys_flow_errors", "genesys_flow_volume", "genesys_flow_threshold_ratio"])
+def test_a_signal_is_absent_where_nothing_can_be_said(signal: Signal, metric: str) -> None:
+    happened = snapshot({("main", "14.0"): leaving(REASONS[signal], 8)})
+    known = replace(happened, baselines={("main", signal): 0.1})
+    unheard = replace(known, evidence=replace(known.evidence, signals=frozenset({Signal.ERROR_EXIT})))
+    never = replace(snapshot({("main", "14.0"): leaving("TRANSFER", 8)}), baselines={("main", signal): 0.1})
+    usual = replace(happened, baselines={("main", signal): 0.9})
+    unwatched = ExporterConfig.model_validate({"flows": [{"match": "*", "watch": []}]})
+
+    assert told(known, metric, signal, WATCHING)
+    assert not told(happened, metric, signal, WATCHING), "nobody knows what is usual"
+    assert not told(usual, metric, signal, WATCHING), "nearly all always ended so"
+    assert not told(unheard, metric, signal, WATCHING), "Genesys Cloud does not tell"
+    assert not told(never, metric, signal, WATCHING), "it did not happen"
+    assert not told(known, metric, signal, unwatched), "nobody has asked for it"
+
+
+def test_by_default_hang_ups_page_nobody() -> None:
+    assert set(CONFIG.signals) == {Signal.ERROR_EXIT, Signal.RECOGNITION, Signal.STUCK, Signal.OUTCOME_FAILED}
+
+
+def test_of_flow_outcomes_the_volume_is_their_number_not_that_of_the_calls() -> None:
+    ten = {NOON - 60 * age: Outcomes(30, {"TRANSFER": 30}, outcomes=10, failed_outcomes=8) for age in range(1, 11)}
+    found = replace(snapshot({("main", "14.0"): ten}), baselines={("main", Signal.OUTCOME_FAILED): 0.1})
+
+    assert told(found, "genesys_flow_errors", Signal.OUTCOME_FAILED) == {"15m": 80, "60m": 80}
+    assert told(found, "genesys_flow_volume", Signal.OUTCOME_FAILED) == {"15m": 100, "60m": 100}
+    assert told(found, "genesys_flow_breach_minutes", Signal.OUTCOME_FAILED) == {"15m": 10, "60m": 10}

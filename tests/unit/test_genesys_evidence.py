@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genesys.evidence import WINDOWS, Evidence, Outcomes, Signal, Tally, breach_minutes, total, window_of
+from genesys.evidence import WINDOWS, Columns, Evidence, Outcomes, Signal, Tally, breach_minutes, total, window_of
 
 EXIT_REASONS = {
     "UNKNOWN": False,
@@ -113,3 +113,36 @@ def test_a_longer_window_always_holds_the_shorter_ones(tallies):
 @given(tally)
 def test_a_ratio_is_never_outside_0_to_1(one):
     assert one.ratio is None or 0 <= one.ratio <= 1
+
+
+@pytest.mark.parametrize(
+    ("told", "tally"),
+    [
+        pytest.param(Outcomes(30, {"TRANSFER": 28}, 20, 6), Tally(6, 0, 20), id="outcomes, not calls"),
+        pytest.param(Outcomes(30, {"TRANSFER": 28}), Tally(), id="a flow without outcomes"),
+        pytest.param(Outcomes(0, {}, 2, 5), Tally(5, 0, 5), id="failed ones that came before the rest"),
+    ],
+)
+def test_a_failed_outcome_is_one_of_the_flows_outcomes(told, tally):
+    columns = Columns.of({0: told}, 0, 60, 60)
+    assert told.tally(Signal.OUTCOME_FAILED) == tally
+    assert list(columns.tallies(Signal.OUTCOME_FAILED, 0).values()) == ([tally] if tally.volume else [])
+    assert dict(columns) == {0: told}
+
+
+OF_ONE_SIGNAL = {
+    "FLOW_ERROR_EXIT": Signal.ERROR_EXIT,
+    "FLOW_DISCONNECT": Signal.FLOW_DISCONNECT,
+    "DISCONNECT": Signal.CALLER_HANGUP,
+    "RECOGNITION_FAILURE_DISCONNECT": Signal.RECOGNITION,
+    "RECOGNITION_FAILURE_EXIT": Signal.RECOGNITION,
+    "SESSION_EXPIRE_DISCONNECT": Signal.STUCK,
+}
+
+
+@pytest.mark.parametrize("reason", EXIT_REASONS)
+def test_a_conversation_is_bad_by_one_signal_at_most(reason):
+    bad_by = [signal for signal in Signal if Outcomes(3, {reason: 2}).tally(signal).errors]
+    assert len(bad_by) <= 1
+    if reason in OF_ONE_SIGNAL:
+        assert bad_by == [OF_ONE_SIGNAL[reason]]

@@ -199,7 +199,9 @@ def test_a_change_of_version_is_seen_by_looking(organization):
 def test_a_minute_in_which_nothing_happened_is_absent():
     quiet = ok({"data": [{"values": {ERRORS: 0, DURATION: 0}}]})
     wire = Wire([ok([entry("13.0", "active", START - HOUR)]), quiet])
-    assert wire.guide(MAIN).evidence(START, START + 60, bucket_s=MINUTE).outcomes == {}
+    found = wire.guide(MAIN).evidence(START, START + 60, bucket_s=MINUTE)
+    assert found.outcomes == {}
+    assert found.signals == {Signal.ERROR_EXIT}, "of other ends the guide tells nothing"
 
 
 def test_a_look_whose_answer_came_late_does_not_take_back_a_newer_one(organization):

@@ -78,6 +78,58 @@ def test_evidence_is_asked_for_in_two_queries():
     }
 
 
+OUTCOMES = {
+    "results": [
+        group(bucket(3, "nFlowOutcome", 20), bucket(4, "nFlowOutcome", 3)),
+        group(bucket(3, "nFlowOutcomeFailed", 6)),
+        group(bucket(3, "nFlowOutcome", 9), version=None),
+    ]
+}
+
+
+def outcomes(*answers: httpx.Response):
+    wire = Wire(answers)
+    cloud = wire.platform(deadline_s=1, outcomes=True)
+    return wire, cloud, cloud.evidence(START, START + 3600, bucket_s=60)
+
+
+def test_flow_outcomes_are_asked_for_in_a_third_query_and_counted_apart_from_calls():
+    wire, _, found = outcomes(ok({"results": [group(bucket(3, "tFlow", 30))]}), NOTHING, ok(OUTCOMES))
+    asked = wire.bodies()[2]
+    assert (asked["metrics"], asked["groupBy"]) == (["nFlowOutcome", "nFlowOutcomeFailed"], ["flowId", "flowVersion"])
+    assert found.tallies(FLOW_ID, "14.0", Signal.OUTCOME_FAILED) == {
+        START + 180: Tally(6, 0, 20),
+        START + 240: Tally(0, 0, 3),
+    }
+    assert found.tallies(FLOW_ID, "14.0", Signal.ERROR_EXIT) == {START + 180: Tally(0, 0, 30)}
+    assert found.outcomes[FLOW_ID, "14.0"][START + 180] == Outcomes(0, {"UNKNOWN": 30}, 20, 6)
+    assert set(found.signals) == set(Signal)
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_outcomes_that_are_refused_are_unknown_from_then_on_and_told_once(status, caplog):
+    wire, cloud, found = outcomes(NOTHING, NOTHING, refused(status), NOTHING, NOTHING)
+    again = cloud.evidence(START, START + 3600, bucket_s=60)
+    assert found.signals == again.signals == frozenset(Signal) - {Signal.OUTCOME_FAILED}
+    assert len(wire.requests) == 5
+    assert [record.getMessage() for record in caplog.records if "outcomes_refused" in record.getMessage()] != []
+    assert caplog.text.count("outcomes_refused") == 1
+
+
+@pytest.mark.parametrize("status", [404, 409, 500])
+def test_any_other_failure_of_the_third_query_is_no_evidence(status):
+    wire = Wire([NOTHING, NOTHING])
+    answers = iter([NOTHING, NOTHING])
+    wire.answer_always(lambda _: next(answers, refused(status)))
+    with pytest.raises(GenesysError):
+        wire.platform(deadline_s=1, outcomes=True).evidence(START, START + 3600, bucket_s=60)
+
+
+def test_outcomes_that_nobody_asks_for_are_unknown():
+    _, found = evidence({}, {})
+    assert Signal.OUTCOME_FAILED not in found.signals
+
+
 @pytest.mark.parametrize(
     ("seconds", "granularity"), [(60, "PT1M"), (3600, "PT1H"), (6, "PT6S"), (360, "PT6M"), (90, "PT90S"), (1, "PT1S")]
 )

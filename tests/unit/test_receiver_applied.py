@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from genesys.evidence import Signal
 from receiver.applied import apply_policy, publish_deadline_s, rollback_deadline_s
 from receiver.config import Timing
 from receiver.situation import Mode
@@ -29,6 +30,26 @@ def test_a_type_that_is_not_proved_has_a_highest_mode(tmp_path: Path, kind: str,
 
     assert applied.mode is mode
     assert bool(applied.note) == (mode is not configured)
+
+
+@pytest.mark.parametrize(
+    ("kind", "signal", "mode"),
+    [
+        ("inqueuecall", Signal.CALLER_HANGUP, Mode.OBSERVE),
+        ("inqueueemail", Signal.CALLER_HANGUP, Mode.OBSERVE),
+        ("inqueuecall", Signal.ERROR_EXIT, Mode.AUTO),
+        ("inqueuecall", Signal.STUCK, Mode.AUTO),
+        ("inboundcall", Signal.CALLER_HANGUP, Mode.AUTO),
+    ],
+)
+def test_callers_who_leave_a_queue_never_cause_a_rollback(
+    tmp_path: Path, kind: str, signal: Signal, mode: Mode
+) -> None:
+    settings = settings_of(tmp_path, flows=[{"match": "*", "mode": "auto"}])
+    applied = apply_policy(settings, replace(FLOW, type=kind), signal)
+
+    assert applied.mode is mode
+    assert bool(applied.note) == (mode is Mode.OBSERVE)
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from genesys.evidence import Evidence, Outcomes
+from genesys.evidence import Evidence, Outcomes, Signal
 from genesys.flows import Flow
 from genesys.probation import ProbationLimits
 from receiver.common_cause import CommonCause, CommonCauseLimits, Neighbour, find_common_cause, survey
 from receiver.config import FlowPolicy
 
-HEALTHY = Neighbour("f", "Main IVR", "14.0", "cx-as-code", 1000.0, fails=False, is_established=False)
-FAILING = replace(HEALTHY, fails=True)
-ESTABLISHED = replace(FAILING, is_established=True)
+HEALTHY = Neighbour("f", "Main IVR", "14.0", "cx-as-code", 1000.0, failing={})
+FAILING = replace(HEALTHY, failing={Signal.ERROR_EXIT: False})
+ESTABLISHED = replace(HEALTHY, failing={Signal.ERROR_EXIT: True})
 DEFAULTS = CommonCauseLimits()
 
 
@@ -136,13 +136,13 @@ def judged(
 
 def test_a_version_that_served_well_and_fails_now_is_established() -> None:
     (found,) = judged(recent={"1.0": [0] * 40 + [5] * 20}, past={"1.0": [6] * 50})
-    assert found == Neighbour("f0", "Flow 0", "1.0", "archy", 1800.0, fails=True, is_established=True)
+    assert found == Neighbour("f0", "Flow 0", "1.0", "archy", 1800.0, failing={Signal.ERROR_EXIT: True})
 
 
 def test_a_version_that_failed_from_its_first_call_on_is_not() -> None:
     fresh = replace(FLOW, live_version="2.0", live_published_at=END - 1200.0)
     (found,) = judged(fresh, recent={"2.0": [5] * 20}, past={"1.0": [6] * 50})
-    assert (found.fails, found.is_established) == (True, False)
+    assert found.failing == {Signal.ERROR_EXIT: False}
 
 
 @pytest.mark.parametrize(
@@ -159,12 +159,12 @@ def test_a_flow_with_traffic_that_does_not_fail_counts_as_healthy(
     recent: dict[str, list[int]], threshold_ratio: float
 ) -> None:
     (found,) = judged(recent=recent, past={"1.0": [6] * 50}, configured=policy(threshold_ratio))
-    assert not found.fails
+    assert not found.failing
 
 
 def test_a_flow_that_always_failed_as_much_does_not_fail_now() -> None:
     (found,) = judged(recent={"1.0": [1] * 60}, past={"1.0": [60] * 60})
-    assert not found.fails
+    assert not found.failing
 
 
 @pytest.mark.parametrize(
@@ -176,3 +176,47 @@ def test_a_flow_that_always_failed_as_much_does_not_fail_now() -> None:
 )
 def test_what_takes_no_calls_is_not_counted(flow: Flow) -> None:
     assert judged(flow, recent={"1.0": [5] * 60}) == ()
+
+
+def test_an_explicit_threshold_of_a_flow_is_not_raised_by_its_past() -> None:
+    explicit = FlowPolicy.model_validate({"match": {"id": "f0"}, "mode": "auto", "threshold_ratio": 0.05})
+    twice_as_much = {"recent": {"1.0": [2] * 60}, "past": {"1.0": [60] * 60}}
+
+    (by_its_past,), (found,) = judged(**twice_as_much), judged(**twice_as_much, configured=explicit)
+
+    assert (by_its_past.failing.keys(), found.failing.keys()) == (set(), {Signal.ERROR_EXIT})
+
+
+HANGS_UP = {Signal.FLOW_DISCONNECT: True}
+
+
+@pytest.mark.parametrize(
+    ("signal", "also", "found"),
+    [
+        pytest.param(Signal.FLOW_DISCONNECT, HANGS_UP, True, id="the same signal"),
+        pytest.param(Signal.FLOW_DISCONNECT, {Signal.ERROR_EXIT: True}, True, id="errors elsewhere"),
+        pytest.param(Signal.ERROR_EXIT, HANGS_UP, False, id="hang-ups elsewhere do not excuse errors"),
+        pytest.param(Signal.STUCK, HANGS_UP, False, id="another signal"),
+    ],
+)
+def test_a_cause_is_common_to_flows_that_fail_by_the_same_signal_or_by_errors(
+    signal: Signal, also: dict[Signal, bool], found: bool
+) -> None:
+    others = [replace(HEALTHY, name=name, failing=also) for name in ("Support", "Sales")]
+    assert find_common_cause([*others, *[HEALTHY] * 9], DEFAULTS, signal=signal).found is found
+
+
+def test_a_flow_that_hangs_up_on_more_callers_than_before_fails_by_that_signal_alone() -> None:
+    def leaving(hung_up: int, of: int) -> Outcomes:
+        return Outcomes(of, {"FLOW_DISCONNECT": hung_up, "TRANSFER": of - hung_up})
+
+    recent = {("f0", "1.0"): {END - 60 * age: leaving(8 if age <= 20 else 1, 10) for age in range(1, 61)}}
+    past = {("f0", "1.0"): {END - 3600 * age: leaving(60, 600) for age in range(1, 60)}}
+    (found,) = survey(
+        Evidence(END - 3600, END, 60, recent),
+        Evidence(0, END, 3600, past),
+        [FLOW],
+        policy_for=lambda _: POLICY,
+        probation=ProbationLimits(),
+    )
+    assert found.failing == {Signal.FLOW_DISCONNECT: True}
