@@ -8,7 +8,7 @@ QUICK := $(addprefix tests/,unit contract rules project integration campaigns)
 
 .DEFAULT_GOAL := help
 SEEDS ?= 1 2 3 4
-.PHONY: help demo test campaign bench-detection coverage mutants lock clean
+.PHONY: help demo test campaign bench bench-detection coverage mutants lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -26,6 +26,9 @@ endif
 
 campaign: $(BIN)/.ready .tools/.ready ## the campaigns at full size, one line of figures each (ARGS="-k word" for some of them)
 	$(BIN)/python -m pytest tests/campaigns --full $(ARGS)
+
+bench: $(BIN)/.ready .tools/.ready ## what the programs cost and how fast they are, beside what one would take instead (ARGS="--only intake")
+	$(BIN)/python -m bench $(ARGS)
 
 bench-detection: $(BIN)/.ready ## how often the rules are wrong, and how late right (SEEDS="1 2", ARGS="--quick"); 1 if a goal is missed
 	$(BIN)/python -m bench.detection --seed $(SEEDS) $(ARGS)

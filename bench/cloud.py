@@ -1,5 +1,9 @@
-"""A Genesys Cloud that answers at once with ready-made bytes: for measuring those who read them, and nothing else."""
+"""A Genesys Cloud that answers at once with ready-made bytes: for measuring those who read them, and nothing else.
 
+It counts the API calls that reach it, tokens left out: `GET /bench/calls`.
+"""
+
+import itertools
 import json
 import sys
 from datetime import datetime
@@ -33,11 +37,21 @@ class Answers:
 def serve(organization: Organization) -> ThreadingHTTPServer:
     """A server on a free port of loopback that does not serve yet."""
     answers = Answers(organization)
+    calls = itertools.count()
+    counted = 0
+
+    def count() -> None:
+        nonlocal counted
+        counted = next(calls) + 1  # one step, also of several threads
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if self.path == "/bench/calls":
+                self._answer(str(counted).encode())
+                return
+            count()
             asked = {key: values[0] for key, values in parse_qs(urlsplit(self.path).query).items()}
             if "publishedAfter" in asked:
                 self._answer(b'{"entities":[],"pageCount":0}')
@@ -49,6 +63,7 @@ def serve(organization: Organization) -> ThreadingHTTPServer:
             if self.path.endswith("/oauth/token"):
                 self._answer(b'{"access_token":"t","expires_in":86399}')
                 return
+            count()
             asked = json.loads(body)
             subject, by_reason = self.path.split("/")[4], "exitReason" in asked.get("groupBy", ())
             self._answer(answers.analytics(subject, asked["interval"], asked["granularity"], by_reason))

@@ -77,23 +77,33 @@ class Organization:
         self, metric: str, reasons: tuple[str | None, ...], start: int, buckets: int, bucket_s: int
     ) -> bytearray:
         chance = random.Random(self.seed + 2)
-        named = list(intervals(start, buckets, bucket_s))
+        written = {reason: list(self._buckets(metric, reason, start, buckets, bucket_s)) for reason in reasons}
         answer = bytearray(b'{"results":[')
         # Nothing starts on the older versions: else the exporter would have to ask which one is live.
         versions = [each for each in self.versions() if metric != "nFlow" or each[1] == LIVE]
         for position, (flow_id, version) in enumerate(versions):
             for reason in reasons:
                 group = {"flowId": flow_id, "flowVersion": version} | ({} if reason is None else {"exitReason": reason})
-                data = ",".join(self._buckets(metric, reason, named, chance))
+                share = self._mean(reason) % 1
+                data = ",".join(more if chance.random() < share else fewer for fewer, more in written[reason])
                 answer += b"," if position or reason not in (None, reasons[0]) else b""
                 answer += f'{{"group":{json.dumps(group)},"data":[{data}]}}'.encode()
         return answer + b"]}"
 
-    def _buckets(self, metric: str, reason: str | None, named: list[str], chance: random.Random) -> Iterator[str]:
-        mean = self.calls_per_bucket * (ERROR_RATIO if reason == "FLOW_ERROR_DISCONNECT" else 1)
-        for interval in named:
-            count = int(mean + chance.random())
-            yield f'{{"interval":"{interval}","metrics":[{{"metric":"{metric}","stats":{{"count":{count}}}}}]}}'
+    def _mean(self, reason: str | None) -> float:
+        return self.calls_per_bucket * (ERROR_RATIO if reason == "FLOW_ERROR_DISCONNECT" else 1)
+
+    def _buckets(
+        self, metric: str, reason: str | None, start: int, buckets: int, bucket_s: int
+    ) -> Iterator[tuple[str, str]]:
+        """Each bucket with the whole number below the mean, and with the one above it."""
+        fewer = int(self._mean(reason))
+        for interval in intervals(start, buckets, bucket_s):
+            low, high = (
+                f'{{"interval":"{interval}","metrics":[{{"metric":"{metric}","stats":{{"count":{count}}}}}]}}'
+                for count in (fewer, fewer + 1)
+            )
+            yield low, high
 
 
 def intervals(start: int, buckets: int, bucket_s: int) -> Iterator[str]:

@@ -94,6 +94,13 @@ class Process:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Of the program itself; raises StackError when it does not run."""
+        if self._process is None:
+            raise StackError(f"{self.name} is not running")
+        return self._process.pid
+
     def send(self, number: signal.Signals) -> None:
         """A signal to the program and everything that it has started."""
         if self._process is not None:

@@ -1,8 +1,9 @@
 """The list of an organization's flows, kept up to date with few calls.
 
 Small organizations are read whole at every poll. In large ones a poll asks for
-what was published since, and reads the whole list at every tenth poll; between
-two of these a deleted, deactivated or renamed flow is seen late.
+what was published since, and reads the whole list at every tenth poll, or so seldom
+that it costs no more than a page per poll; between two of these a deleted,
+deactivated or renamed flow is seen late.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from genesys.flows import Flow
 
 WHOLE_UP_TO_FLOWS = 1000  # two pages of 500: with them a poll still needs five calls
 WHOLE_EVERY_POLLS = 10
+PAGE_FLOWS = 500  # of the dialect `platform`; where pages are larger the list is read more seldom than it could be
 OVERLAP_S = 300.0  # two clocks and a list that lags behind: rather read a publication twice than never
 
 
@@ -31,7 +33,8 @@ class Listing:
     def refresh(self, cloud: GenesysCloud, *, now: float) -> None:
         """Read what may have changed. Raises `GenesysError` and keeps the list as it was."""
         large = len(self._flows) > WHOLE_UP_TO_FLOWS
-        if self._read_at is None or not large or self._polls_since_whole >= WHOLE_EVERY_POLLS - 1:
+        every_polls = max(WHOLE_EVERY_POLLS, len(self._flows) // PAGE_FLOWS)
+        if self._read_at is None or not large or self._polls_since_whole >= every_polls - 1:
             self._flows = {flow.id: flow for flow in cloud.flows() if not flow.deleted}
             self._polls_since_whole = 0
         else:

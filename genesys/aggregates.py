@@ -4,8 +4,9 @@ Absent is not zero: without events there is no metric, no bucket, no group, not
 even `results`. The caller asks for settled buckets only, where absent means none.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -52,22 +53,18 @@ class _Results(msgspec.Struct, frozen=True, gc=False):
 
 
 _RESULTS, _RESULT = msgspec.json.Decoder(_Results), msgspec.json.Decoder(_Result)
+_RAW = msgspec.json.Decoder(msgspec.Raw)
 
 Row = tuple[Group, dict[str, Column]]
 """Group, and a column of counts by metric."""
 
 
-def parse(body: bytearray) -> msgspec.Raw:
-    """An answer that is JSON and whole, not looked into yet. Raises `ValueError`."""
-    try:
-        return msgspec.json.decode(body, type=msgspec.Raw)
-    except msgspec.DecodeError as error:
-        raise ValueError(str(error)) from error
-
-
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Counts in [start, end), both Unix seconds on a bucket's edge; without `flow_ids` of all flows."""
+    """Counts in [start, end), both Unix seconds on a bucket's edge; without `flow_ids` of all flows.
+
+    A part of a longer `stretch` gives columns of that length, so that the columns of all parts add up.
+    """
 
     start: int
     end: int
@@ -75,6 +72,7 @@ class Query:
     metrics: Sequence[str]
     group_by: Sequence[str] = ()
     flow_ids: Sequence[str] = ()
+    stretch: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.end <= self.start or (self.end - self.start) % self.bucket_s:
@@ -93,48 +91,145 @@ class Query:
             body["filter"] = {"type": "or", "predicates": predicates}
         return body
 
-    def rows(self, endpoint: str, answer: object) -> Iterator[Row]:
-        """Every group of an answer that `parse` gave; several may belong together: a group can have other keys.
-
-        One result after another is read from the bytes, because an answer may hold half a million buckets: as
-        objects, all at once, they would take far more room than the bytes.
-        """
-        positions: dict[str, int] = {}
-        try:
-            for result in _RESULTS.decode(_raw(answer)).results or ():
-                read = _RESULT.decode(result)
-                yield read.group or Group(), self._columns(read.data or (), positions)
-        except (msgspec.MsgspecError, OverflowError, RecursionError, TypeError, ValueError) as error:
-            raise unexpected(endpoint, f"{type(error).__name__}: {error}") from error
-
-    def _columns(self, data: Iterable[_Bucket], positions: dict[str, int]) -> dict[str, Column]:
-        columns: dict[str, Column] = {}
-        for item in data:
-            position = positions.get(item.interval)
-            if position is None:
-                position = positions[item.interval] = self._position(item.interval)
-            for metric in item.metrics or ():
-                column = columns.get(metric.metric)
-                if column is None:
-                    column = columns[metric.metric] = empty_column(self.buckets)
-                column[position] += metric.stats.count
-        return columns
+    @property
+    def stretch_start(self) -> int:
+        return self._stretch[0]
 
     @property
     def buckets(self) -> int:
-        return (self.end - self.start) // self.bucket_s
+        """Length of the columns."""
+        start, end = self._stretch
+        return (end - start) // self.bucket_s
 
-    def _position(self, interval: str) -> int:
+    @property
+    def _stretch(self) -> tuple[int, int]:
+        return self.stretch or (self.start, self.end)
+
+    def parts(self, buckets: int) -> "list[Query]":
+        """The same in queries of at most so many buckets."""
+        starts = range(self.start, self.end, buckets * self.bucket_s)
+        return [self._part(start, min(self.end, start + buckets * self.bucket_s)) for start in starts]
+
+    def halves(self) -> "list[Query]":
+        """The same in two queries, of half the flows or of half the time; one that cannot be halved gives none."""
+        if len(self.flow_ids) > 1:
+            middle = (len(self.flow_ids) + 1) // 2
+            return [replace(self, flow_ids=ids) for ids in (self.flow_ids[:middle], self.flow_ids[middle:])]
+        asked_for = (self.end - self.start) // self.bucket_s
+        return self.parts((asked_for + 1) // 2) if asked_for > 1 else []
+
+    def _part(self, start: int, end: int) -> "Query":
+        return replace(self, start=start, end=end, stretch=self._stretch)
+
+    def position(self, interval: str) -> int:
+        """Place of a bucket in the columns; raises `ValueError` if it was not asked for."""
         bucket = moment(interval.partition("/")[0])
         if not self.start <= bucket < self.end or (bucket - self.start) % self.bucket_s:
             raise ValueError(f"{interval} is not one of the buckets that were asked for")
-        return int(bucket - self.start) // self.bucket_s
+        return int(bucket - self.stretch_start) // self.bucket_s
 
 
-def _raw(answer: object) -> msgspec.Raw:
-    if not isinstance(answer, msgspec.Raw):
-        raise TypeError("not an answer that `parse` gave")
-    return answer
+_SPACE = rb"[ \t\r\n]*"
+_BEGINNING = re.compile(rb'%s{%s"results"%s:%s\[' % ((_SPACE,) * 4))
+_BETWEEN = re.compile(rb',%s(?={%s"group"%s:)' % ((_SPACE,) * 3))
+_BETWEEN_BYTES = 64  # as long as it may be at the end of a piece and still be seen
+
+
+class RowReader:
+    """Reads one answer (`genesys.http.Reader`): each result becomes columns as soon as it is there.
+
+    An answer of tens of megabytes is never in memory as a whole, and no look at it is so long that other threads
+    would wait for it. Where a result ends is found by its looks and proved by reading it: a text that is an object
+    from its first brace to its last can end nowhere else. What does not look so is kept, and read at the end.
+    """
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        self._kept = bytearray()
+        self._looked_at = 0
+        self._begun = False
+        self._positions: dict[str, int] = {}
+        self._rows: list[Row] = []
+        self._unexpected: str | None = None
+
+    def feed(self, piece: bytes) -> int:
+        self._kept += piece
+        if not self._begun and (beginning := _BEGINNING.match(self._kept)):
+            del self._kept[: beginning.end()]
+            self._begun = True
+        if self._begun:
+            self._read_results()
+        return len(self._kept)
+
+    def end(self) -> "Rows":
+        rest = bytes(self._kept)
+        try:
+            results = _RESULTS.decode(b'{"results":[' + rest if self._begun else rest).results or ()
+        except msgspec.ValidationError as error:
+            self._note(error)
+        except msgspec.DecodeError as error:
+            raise ValueError(str(error)) from error
+        else:
+            for result in results:
+                self._add(result)
+        return Rows(self._rows, self._unexpected)
+
+    def _read_results(self) -> None:
+        """Take what is surely a result off the beginning of what is kept."""
+        first = 0
+        for between in _BETWEEN.finditer(self._kept, self._looked_at):
+            if self._is_result(bytes(self._kept[first : between.start()])):
+                first = between.end()
+        del self._kept[:first]
+        self._looked_at = max(0, len(self._kept) - _BETWEEN_BYTES)
+
+    def _is_result(self, text: bytes) -> bool:
+        try:
+            result = _RAW.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            return False  # what looked like its end was part of a text
+        self._add(result)
+        return True
+
+    def _add(self, result: msgspec.Raw) -> None:
+        try:
+            read = _RESULT.decode(result)
+            self._rows.append((read.group or Group(), self._columns(read.data or ())))
+        except (msgspec.MsgspecError, OverflowError, RecursionError, ValueError) as error:
+            self._note(error)
+
+    def _note(self, error: Exception) -> None:
+        self._unexpected = self._unexpected or f"{type(error).__name__}: {error}"
+
+    def _columns(self, data: Iterable[_Bucket]) -> dict[str, Column]:
+        columns: dict[str, Column] = {}
+        for item in data:
+            position = self._positions.get(item.interval)
+            if position is None:
+                position = self._positions[item.interval] = self._query.position(item.interval)
+            for metric in item.metrics or ():
+                column = columns.get(metric.metric)
+                if column is None:
+                    column = columns[metric.metric] = empty_column(self._query.buckets)
+                column[position] += metric.stats.count
+        return columns
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A whole answer. `unexpected` says what in it is not as documented, if anything."""
+
+    rows: Sequence[Row]
+    unexpected: str | None
+
+
+def rows(endpoint: str, answer: object) -> Sequence[Row]:
+    """Every group of an answer that a `RowReader` read; several may belong together: a group can have other keys."""
+    if not isinstance(answer, Rows):
+        raise TypeError("not an answer that a RowReader read")
+    if answer.unexpected is not None:
+        raise unexpected(endpoint, answer.unexpected)
+    return answer.rows
 
 
 def granularity(seconds: int) -> str:

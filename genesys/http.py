@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import httpx
 import tenacity
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MAX_ANSWER_BYTES = 128 * 1024 * 1024  # 5,000 busy flows × 60 minutes × two exit reasons are 75 MB
+MAX_KEPT_BYTES = 32 * 1024 * 1024  # the longest list in one piece, a page of 500 flows, has less than 1 MB
+MAX_ANSWER_BYTES = 1024 * 1024 * 1024  # 20,000 busy flows × 60 minutes × two exit reasons are 310 MB
 MAX_MESSAGE_CHARS = 300
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 8.0
@@ -44,9 +45,28 @@ class Clock:
     random: Callable[[], float] = random.random
 
 
-def read_json(body: bytearray) -> object:
-    """The whole answer as Python objects. Raises `ValueError`."""
-    return json.loads(body, parse_constant=_no_constant)
+class Reader(Protocol):
+    """Takes one answer piece by piece, so that a large one need never be there as a whole."""
+
+    def feed(self, piece: bytes) -> int:
+        """Take the next piece, and say how many bytes are kept because they cannot be understood yet."""
+
+    def end(self) -> object:
+        """What the answer was. Raises `ValueError` for what is not JSON, or cut off."""
+
+
+class Whole:
+    """Keeps the whole answer, and makes Python objects of it."""
+
+    def __init__(self) -> None:
+        self._body = bytearray()  # grows in place: pieces and their sum at once would be twice the room
+
+    def feed(self, piece: bytes) -> int:
+        self._body += piece
+        return len(self._body)
+
+    def end(self) -> object:
+        return json.loads(self._body, parse_constant=_no_constant)
 
 
 def _no_constant(name: str) -> float:
@@ -64,7 +84,7 @@ class Request:
     json: object = None
     form: Mapping[str, str] | None = None
     authorization: str = field(default="", repr=False)
-    parse: Callable[[bytearray], object] = read_json  # raises `ValueError` for what is not JSON, or cut off
+    reader: Callable[[], Reader] = Whole  # of a 2xx answer
     metered: bool = True  # counts against the rate limit that `Connection.rate_limit` tells
 
 
@@ -80,11 +100,13 @@ class Connection:
         observe: Observer | None = None,
         transport: httpx.BaseTransport | None = None,
         clock: Clock | None = None,
+        max_kept_bytes: int = MAX_KEPT_BYTES,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
         self.clock = clock or Clock()
         self.rate_limit: RateLimit | None = None
         self._observe = observe
+        self._max_kept_bytes = max_kept_bytes
         self._max_answer_bytes = max_answer_bytes
         self._client = httpx.Client(
             transport=transport,
@@ -94,7 +116,7 @@ class Connection:
         )
 
     def send(self, request: Request, *, within_s: float) -> object:
-        """Send one request, once, and return what its `parse` makes of a 2xx answer; raises a `GenesysError`.
+        """Send one request, once, and return what its `reader` makes of a 2xx answer; raises a `GenesysError`.
 
         The request is on its way within `within_s` or not at all, and an answer
         that takes longer than that is given up.
@@ -102,9 +124,9 @@ class Connection:
         started = self.clock.monotonic()
         code = "error"
         try:
-            status, headers, body = self._exchange(request, started, within_s)
+            status, headers, reader = self._exchange(request, started, within_s)
             code = str(status)
-            return _parsed(request, status, headers, body, now=self.clock.now())
+            return _understood(request, status, headers, reader, now=self.clock.now())
         except GenesysError as error:
             event(
                 log,
@@ -121,7 +143,7 @@ class Connection:
             if self._observe is not None:
                 self._observe(Call(request.endpoint, code, self.clock.monotonic() - started))
 
-    def _exchange(self, request: Request, started: float, within_s: float) -> tuple[int, httpx.Headers, bytearray]:
+    def _exchange(self, request: Request, started: float, within_s: float) -> tuple[int, httpx.Headers, Reader]:
         host = httpx.URL(request.url).host
         try:
             with self._client.stream(
@@ -135,21 +157,22 @@ class Connection:
             ) as response:
                 if request.metered:
                     self._keep_rate_limit(response.headers)
-                body = self._body(response, started + within_s, host)
-                return response.status_code, response.headers, body
+                reader = request.reader() if response.is_success else Whole()
+                self._read(response, reader, started + within_s, host)
+                return response.status_code, response.headers, reader
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise Unavailable(f"no usable answer from {host} ({type(error).__name__}: {error})") from error
 
-    def _body(self, response: httpx.Response, deadline: float, host: str) -> bytearray:
+    def _read(self, response: httpx.Response, reader: Reader, deadline: float, host: str) -> None:
         """The whole body; httpx' own timeout starts anew with every piece, and a trickle would never end."""
-        body = bytearray()  # grows in place: pieces and their sum at once would be twice the room
+        size = 0
         for piece in response.iter_bytes():
-            body += piece
-            if len(body) > self._max_answer_bytes:
-                raise Unavailable(f"answer from {host} is larger than {self._max_answer_bytes} bytes")
+            size += len(piece)
+            for found, most in ((reader.feed(piece), self._max_kept_bytes), (size, self._max_answer_bytes)):
+                if found > most:
+                    raise Unavailable(f"answer from {host} is larger than {most} bytes")
             if self.clock.monotonic() > deadline:
                 raise Unavailable(f"answer from {host} was not complete in time")
-        return body
 
     def _keep_rate_limit(self, headers: httpx.Headers) -> None:
         allowed = _number(headers.get("inin-ratelimit-allowed"))
@@ -194,18 +217,21 @@ def _timeouts(within_s: float) -> httpx.Timeout:
     return httpx.Timeout(within_s, pool=within_s / 4, connect=within_s / 4, write=within_s / 4)
 
 
-def _parsed(request: Request, status: int, headers: httpx.Headers, body: bytearray, *, now: float) -> object:
-    if not 200 <= status < 300:
-        raise _error(request, status, headers, body, now=now)
+def _understood(request: Request, status: int, headers: httpx.Headers, reader: Reader, *, now: float) -> object:
     try:
-        return request.parse(body)
+        told = reader.end()
     except (ValueError, RecursionError) as error:
+        if not 200 <= status < 300:
+            raise _error(request, status, headers, None, now=now) from error
         context_id = headers.get("ININ-Correlation-Id")
         raise Unavailable("the answer is not JSON, or cut off", status, context_id=context_id) from error
+    if not 200 <= status < 300:
+        raise _error(request, status, headers, told, now=now)
+    return told
 
 
-def _error(request: Request, status: int, headers: httpx.Headers, body: bytearray, *, now: float) -> GenesysError:
-    told = _error_body(body)
+def _error(request: Request, status: int, headers: httpx.Headers, body: object, *, now: float) -> GenesysError:
+    told = body if isinstance(body, dict) else {}
     message = _shown(_first_text(told, "message", "description", "error_description"), request)
     code = _shown(_first_text(told, "code", "error"), request) or None
     context_id = _shown(_first_text(told, "contextId"), request) or headers.get("ININ-Correlation-Id")
@@ -239,14 +265,6 @@ def _kind(status: int) -> type[GenesysError]:
     if status in (404, 410):
         return Gone
     return Refused if 400 <= status < 500 and status != 408 else Unavailable
-
-
-def _error_body(body: bytearray) -> Mapping[str, object]:
-    try:
-        told = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 def _first_text(told: Mapping[str, object], *keys: str) -> str:

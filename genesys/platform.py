@@ -7,11 +7,13 @@ look as documented is `Unavailable`, never a guess: half an answer is none.
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from urllib.parse import quote
 
 from genesys.access import Session
-from genesys.aggregates import Group, Query, Row, iso, parse
+from genesys.aggregates import Group, Query, Row, RowReader, iso, rows
 from genesys.answers import Answer, unexpected
 from genesys.dialect import RateLimit
 from genesys.errors import GenesysError, NotAllowed, Refused
@@ -26,6 +28,11 @@ log = logging.getLogger(__name__)
 FLOWS_PAGE_SIZE = 500  # used in production by others; the API documents no limit
 VERSIONS_PAGE_SIZE = 100
 FLOW_IDS_PER_QUERY = 100
+# As many as a poll asks for: whoever can poll can also read a week of hours, which in one answer would be 220 MB for
+# 5,000 busy flows.
+BUCKETS_PER_QUERY = 60
+TOO_LARGE = (400, 413)  # nobody has seen how Genesys Cloud refuses what would be too much for it
+MAX_HALVINGS = 3  # what is refused as an eighth too is wrong, and not too large
 
 STARTED = "nFlow"  # counted when a flow starts
 ENDED = "tFlow"  # counted when it ends: only then its exit reason is known
@@ -46,6 +53,8 @@ class Platform:
         self._outcomes = outcomes
         self._session = session
         self._api = f"{api_url}/api/v2"
+        self._buckets_per_query = BUCKETS_PER_QUERY  # fewer, once so many were refused
+        self._flow_ids_per_query = FLOW_IDS_PER_QUERY
         self._volume_metric = CONVERSATIONS
         self._lists_by_date = True  # nobody has seen which dates `publishedAfter` takes
 
@@ -57,21 +66,46 @@ class Platform:
         self._session.connection.close()
 
     def evidence(self, start: int, end: int, *, bucket_s: int, flow_ids: Sequence[str] = ()) -> Evidence:
-        deadline = self._session.deadline()
+        """A long stretch is asked for in parts, each within a deadline of its own."""
         found: dict[tuple[str, str], Columns] = {}
-        for chunk in _chunks(flow_ids, FLOW_IDS_PER_QUERY):
-            # Two queries, because it is not documented whether what has just started is counted without an exit reason.
-            for metric, group_by in ((ENDED, ("exitReason",)), (STARTED, ())):
-                query = Query(start, end, bucket_s, [metric], [*_VERSION, *group_by], chunk)
-                try:
-                    for group, counts in self._rows("flows", query, deadline):
-                        _count(found, query, group, counts)
-                except OverflowError as error:
-                    raise unexpected(FLOW_AGGREGATES, "more outcomes than there can be") from error
-            if self._outcomes:
-                query = Query(start, end, bucket_s, [OUTCOMES, FAILED_OUTCOMES], _VERSION, chunk)
-                self._count_outcomes(found, query, deadline)
+        for part in Query(start, end, bucket_s, ()).parts(self._buckets_per_query):
+            deadline = self._session.deadline()
+            for chunk in _chunks(flow_ids, self._flow_ids_per_query):
+                asked = replace(part, flow_ids=chunk)
+                # Two queries: it is not documented whether what has just started is counted without an exit reason.
+                for metric, group_by in ((ENDED, ("exitReason",)), (STARTED, ())):
+                    query = replace(asked, metrics=[metric], group_by=[*_VERSION, *group_by])
+                    self._add_evidence(found, query, deadline)
+                if self._outcomes:
+                    query = replace(asked, metrics=[OUTCOMES, FAILED_OUTCOMES], group_by=_VERSION)
+                    self._count_outcomes(found, query, deadline)
         return Evidence(start, end, bucket_s, found, EVERY_SIGNAL if self._outcomes else _WITHOUT_OUTCOMES)
+
+    def _add_evidence(
+        self, found: dict[tuple[str, str], Columns], query: Query, deadline: float, halvings: int = 0
+    ) -> None:
+        """Add what a query finds. One that may be too large is asked in halves, and that is remembered."""
+        try:
+            told = self._rows("flows", query, deadline)
+        except Refused as error:
+            halves = query.halves()
+            if error.status not in TOO_LARGE or halvings == MAX_HALVINGS or not halves:
+                raise
+            for half in halves:
+                self._add_evidence(found, half, deadline, halvings + 1)
+            self._ask_for_less(halves[0], query)
+            return
+        try:
+            for group, counts in told:
+                _count(found, query, group, counts)
+        except OverflowError as error:
+            raise unexpected(FLOW_AGGREGATES, "more outcomes than there can be") from error
+
+    def _ask_for_less(self, half: Query, refused: Query) -> None:
+        if len(half.flow_ids) < len(refused.flow_ids):
+            self._flow_ids_per_query = min(self._flow_ids_per_query, len(half.flow_ids))
+        else:
+            self._buckets_per_query = min(self._buckets_per_query, (half.end - half.start) // half.bucket_s)
 
     def conversations(self, start: int, end: int, *, bucket_s: int) -> Mapping[int, tuple[int, int]]:
         deadline = self._session.deadline()
@@ -161,10 +195,12 @@ class Platform:
                     found[bucket] = (before[0] + errors, before[1] + volume)
         return found
 
-    def _rows(self, subject: str, query: Query, deadline: float) -> Iterator[Row]:
+    def _rows(self, subject: str, query: Query, deadline: float) -> Sequence[Row]:
         endpoint = f"analytics/{subject}/aggregates/query"
-        request = Request("POST", f"{self._api}/{endpoint}", endpoint, json=query.body(), parse=parse)
-        return query.rows(endpoint, self._session.read(request, deadline=deadline))
+        request = Request(
+            "POST", f"{self._api}/{endpoint}", endpoint, json=query.body(), reader=partial(RowReader, query)
+        )
+        return rows(endpoint, self._session.read(request, deadline=deadline))
 
     def _pages(self, path: str, endpoint: str, size: int, params: Mapping[str, str]) -> Iterator[Answer]:
         """The entities of all pages."""
@@ -196,7 +232,7 @@ def _count(found: dict[tuple[str, str], Columns], query: Query, group: Group, co
     key = (group.flow_id, group.flow_version)
     columns = found.get(key)
     if columns is None:
-        columns = found[key] = Columns(query.start, query.buckets, query.bucket_s)
+        columns = found[key] = Columns(query.stretch_start, query.buckets, query.bucket_s)
     if ended:
         columns.add_exits(group.exit_reason or "UNKNOWN", ended)  # an end without a reason is an end all the same
     if started:

@@ -25,6 +25,9 @@ from receiver.store.migration import SchemaMismatch
 from receiver.web.problems import broken_body
 
 STOP_WITHIN_S = 20.0  # a publish under way gets its answer, so that nobody has to find out by reading
+# Each statement gives the interpreter away, and with the usual 5 ms a webhook would wait so long for each of them while
+# the loop works.
+SWITCH_INTERVAL_S = 0.0005
 
 _path = click.Path(path_type=Path, dir_okay=False)
 
@@ -157,6 +160,7 @@ class _Server(BaseApplication):
 
     def load(self) -> Any:
         """Called in the worker process, after the fork: threads and connections belong there."""
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._process = Process(self._settings, self._known.organizations)
         self._process.app.register_error_handler(ParseException, lambda error: broken_body(str(error)).response())
         self._process.start()

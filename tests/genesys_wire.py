@@ -68,11 +68,12 @@ class Wire:
         self.requests.append(request)
         return _answer(next(self._steps), request)
 
-    def connection(self, max_answer_bytes: int = 1_000_000) -> Connection:
+    def connection(self, max_kept_bytes: int = 1_000_000, max_answer_bytes: int = 10_000_000) -> Connection:
         return Connection(
             observe=self.calls.append,
             transport=httpx.MockTransport(self),
             clock=self.time.clock(),
+            max_kept_bytes=max_kept_bytes,
             max_answer_bytes=max_answer_bytes,
         )
 

@@ -6,7 +6,7 @@ StoreUnavailable      nothing was kept; the same may succeed later
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -17,6 +17,7 @@ from receiver.store import migration, postgresql, sqlite
 from receiver.store.migration import SchemaMismatch
 from receiver.store.patience import Patience
 from receiver.store.postgresql import MIGRATING, Timeouts
+from receiver.store.turns import TooLate, Turns
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,6 +80,7 @@ class Store:
         self._read_only = read_only
         self._engine = self._open(timeouts or Timeouts())
         self._patience = patience or Patience()
+        self._turns = Turns()
 
     def transact(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Give what `work` gives, with its transaction durable. Raises StoreUnavailable, or what `work` raises.
@@ -141,15 +143,21 @@ class Store:
     @contextmanager
     def _transaction(self, this: _Try) -> Iterator[Transaction]:
         try:
-            with self._engine.begin() as connection:
+            with self._turn(), self._engine.begin() as connection:
                 connection.info.update({_AFTER_COMMIT: this.calls, _AT_END: this.work, _ACTOR: self._actor})
                 yield connection
                 for do, items in this.work.items():
                     do(connection, items)
                 if self._is_postgresql:
                     this.number = postgresql.number_of(connection)
+        except TooLate as problem:
+            raise StoreUnavailable("other threads of this process hold the database") from problem
         except SQLAlchemyError as problem:
             raise self._kind(problem, this)(_sentence(problem)) from problem
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """SQLite has one writer at a time, and every transaction of ours may write."""
+        return nullcontext() if self._is_postgresql or self._read_only else self._turns.turn(sqlite.BUSY_TIMEOUT_S)
 
     def _kind(self, problem: SQLAlchemyError, this: _Try) -> type[StoreUnavailable]:
         if not self._is_postgresql:

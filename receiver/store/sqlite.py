@@ -8,12 +8,12 @@ from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-_BUSY_TIMEOUT_S = 10.0
+BUSY_TIMEOUT_S = 10.0
 
 
 def engine(url: str) -> sa.Engine:
     """Connections whose transactions wait for each other, and are on the disk when they are committed."""
-    made = sa.create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S})
+    made = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
     event.listen(made, "connect", _set_up)
     event.listen(made, "begin", _begin_immediately)
     return made
@@ -25,7 +25,7 @@ def read_only_engine(url: str) -> sa.Engine:
     name = parts.database or ""
     file = name if name.startswith("file:") else f"file:{quote(name)}"
     asked = parts.set(database=file).update_query_dict({"mode": "ro", "uri": "true"})
-    made = sa.create_engine(asked, connect_args={"timeout": _BUSY_TIMEOUT_S})
+    made = sa.create_engine(asked, connect_args={"timeout": BUSY_TIMEOUT_S})
     event.listen(made, "connect", _leave_transactions_to_us)
     event.listen(made, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return made

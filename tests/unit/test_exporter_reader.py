@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.listing import OVERLAP_S, WHOLE_EVERY_POLLS, WHOLE_UP_TO_FLOWS
+from exporter.listing import OVERLAP_S, PAGE_FLOWS, WHOLE_EVERY_POLLS, WHOLE_UP_TO_FLOWS
 from exporter.reader import EXTRA_READS_KEPT, OrganizationReader
 from exporter.snapshot import Snapshot
 from genesys.errors import GenesysError, NotAllowed, Refused, Unavailable
@@ -294,6 +294,16 @@ def test_of_a_longer_list_only_what_was_published_is_read_and_the_whole_at_every
 
     assert [poll for poll, call in enumerate(calls) if call == "flows"] == [0, 10, 20]
     assert set(calls) == {"flows", "flows published after"}
+
+
+def test_the_whole_of_a_very_long_list_costs_no_more_than_a_page_per_poll(watch: Watch, world: World) -> None:
+    world.listed = _flows(20 * PAGE_FLOWS)
+    calls = []
+    for _ in range(41):
+        watch.poll()
+        calls += [call for call in world.calls if call.startswith("flows")]
+
+    assert [poll for poll, call in enumerate(calls) if call == "flows"] == [0, 20, 40]
 
 
 def test_in_a_longer_list_a_publication_is_seen_at_the_next_poll_and_a_deletion_with_the_whole_list(

@@ -1,7 +1,8 @@
 """Answers of analytics, read from their bytes: the same as a reader that loads everything and counts in plain dicts."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import cycle
 from typing import Any
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genesys.aggregates import iso
+from genesys.aggregates import Group, Query, Row, RowReader, iso, rows
 from genesys.errors import Unavailable
 from genesys.evidence import Columns, Evidence, Outcomes, Signal
 from tests.genesys_wire import Wire
@@ -96,6 +97,60 @@ def test_any_answer_gives_the_evidence_of_a_naive_reader(exits: dict[str, Any], 
         entered = [start for start, outcomes in buckets.items() if outcomes.entries]
         assert found.columns(*key).newest_entry() == max(entered, default=None)
         assert plain.columns(*key) == buckets
+
+
+QUERY = Query(START, END, BUCKET_S, ["tFlow"])
+
+
+def fed(body: bytes, sizes: Sequence[int]) -> Sequence[Row]:
+    """The rows of an answer that comes in pieces of these sizes, again and again."""
+    reader, at, turns = RowReader(QUERY), 0, cycle(sizes)
+    while at < len(body):
+        size = next(turns)
+        reader.feed(body[at : at + size])
+        at += size
+    return rows("here", reader.end())
+
+
+written = st.sampled_from([{}, {"indent": 1}, {"separators": (",", ":")}, {"ensure_ascii": False}])
+sizes = st.lists(st.integers(1, 200), min_size=1, max_size=4)
+
+
+@given(told=answer, style=written, sizes=sizes)
+def test_an_answer_means_the_same_however_it_is_written_and_cut_into_pieces(
+    told: dict[str, Any], style: dict[str, Any], sizes: list[int]
+) -> None:
+    whole = json.dumps(told).encode()
+    assert fed(json.dumps(told, **style).encode(), sizes) == fed(whole, [len(whole)])
+
+
+TRAP = ',{"group":{"flowId":"x"}}'
+
+
+@pytest.mark.parametrize("style", [{}, {"indent": 2}, {"separators": (",", ":")}], ids=["spaces", "lines", "compact"])
+def test_of_a_long_answer_no_more_is_kept_than_a_result_or_two(style: dict[str, Any]) -> None:
+    item = {"interval": interval(0), "metrics": [{"metric": "tFlow", "stats": {"count": 1}}], "text": TRAP}
+    results = [{"group": {"flowId": str(number)}, "data": [item] * 3} for number in range(500)]
+    body, longest = json.dumps({"results": results}, **style).encode(), len(json.dumps(results[-1], indent=2)) * 2
+    reader = RowReader(QUERY)
+
+    kept = [reader.feed(body[at : at + 100]) for at in range(0, len(body), 100)]
+
+    assert max(kept) < 2 * longest < len(body) / 50
+    found = rows("here", reader.end())
+    assert [(group.flow_id, columns["tFlow"][0]) for group, columns in found] == [(str(each), 3) for each in range(500)]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param({"more": 1, "results": [{"group": {}, "data": []}]}, id="something before the results"),
+        pytest.param({"results": [{"data": [], "group": {}}] * 3}, id="the group at the end"),
+        pytest.param({"results": [{}] * 3, "more": [1, {"group": {}}]}, id="no groups, and something behind"),
+    ],
+)
+def test_an_answer_in_another_order_is_understood_at_its_end(told: dict[str, Any]) -> None:
+    assert fed(json.dumps(told).encode(), [7]) == [(Group(), {})] * len(told["results"])
 
 
 @given(exits=answer, cut=st.floats(0, 1, exclude_max=True))

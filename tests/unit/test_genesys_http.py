@@ -105,7 +105,8 @@ def test_a_redirect_is_not_followed():
 
 
 def test_an_answer_that_is_too_large_is_given_up():
-    assert "larger than 100 bytes" in str(error_of(ok({"text": "x" * 200}), max_answer_bytes=100))
+    for bound in ("max_kept_bytes", "max_answer_bytes"):
+        assert "larger than 100 bytes" in str(error_of(ok({"text": "x" * 200}), **{bound: 100}))
 
 
 def test_an_answer_that_trickles_past_its_time_is_given_up():

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from datetime import datetime
 from urllib.parse import parse_qs
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genesys.aggregates import iso
 from genesys.errors import GenesysError, Refused, Unavailable
 from genesys.evidence import Outcomes, Signal, Tally
 from genesys.flows import Flow, FlowVersion, Operation
@@ -240,6 +242,113 @@ def test_flow_ids_are_asked_for_a_hundred_at_a_time_and_each_once():
         "operator": "matches",
         "value": "flow-0",
     }
+
+
+def bounded(*, most_buckets: int = 1_000, most_flows: int = 1_000, status: int = 413) -> Wire:
+    """Answers 1 error exit and 2 entries of every flow and bucket; refuses more buckets or flows than so many."""
+    wire = Wire()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        start, end = (int(datetime.fromisoformat(text).timestamp()) for text in body["interval"].split("/"))
+        flows = [each["value"] for each in body.get("filter", {"predicates": [{"value": FLOW_ID}]})["predicates"]]
+        starts = range(start, end, 3600)
+        if len(starts) > most_buckets or len(flows) > most_flows:
+            return refused(status)
+        (metric,) = body["metrics"]
+        counted = [{"metric": metric, "stats": {"count": 1 if metric == "tFlow" else 2}}]
+        data = [{"interval": f"{iso(at)}/{iso(at + 3600)}", "metrics": counted} for at in starts]
+        keys = {"flowVersion": "14.0"} | ({"exitReason": "FLOW_ERROR_EXIT"} if metric == "tFlow" else {})
+        return ok({"results": [{"group": {"flowId": flow, **keys}, "data": data} for flow in flows]})
+
+    wire.answer_always(answer)
+    return wire
+
+
+WEEK = range(START, START + 168 * 3600, 3600)
+HOUR = Outcomes(2, {"FLOW_ERROR_EXIT": 1})
+
+
+def hours_asked(wire: Wire) -> list[int]:
+    return [round((end - start) / 3600) for start, end in map(stretch, wire.bodies())]
+
+
+def stretch(body: object) -> list[float]:
+    return [datetime.fromisoformat(text).timestamp() for text in body["interval"].split("/")]
+
+
+def test_a_long_stretch_is_asked_for_in_parts_that_are_no_longer_than_a_poll() -> None:
+    wire = bounded()
+
+    found = wire.platform().evidence(WEEK.start, WEEK.stop, bucket_s=3600)
+
+    assert hours_asked(wire) == [60, 60, 60, 60, 48, 48]
+    assert found.outcomes == {(FLOW_ID, "14.0"): dict.fromkeys(WEEK, HOUR)}
+    assert found.columns(FLOW_ID, "14.0").start == found.start == START
+
+
+def test_a_bucket_of_another_part_is_not_one_that_was_asked_for() -> None:
+    wire = Wire()
+    item = {"interval": f"{iso(START)}/{iso(START + 3600)}", "metrics": []}
+    wire.answer_always(lambda _: ok({"results": [{"group": {}, "data": [item]}]}))
+
+    with pytest.raises(Unavailable, match="not one of the buckets"):
+        wire.platform().evidence(WEEK.start, WEEK.stop, bucket_s=3600)
+    assert hours_asked(wire)[-1] == 60
+    assert stretch(wire.bodies()[-1])[0] == START + 60 * 3600
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_a_query_that_is_too_large_is_asked_in_halves_of_the_time_and_that_is_remembered(status: int) -> None:
+    wire = bounded(most_buckets=20, status=status)
+    platform = wire.platform()
+
+    found = platform.evidence(START, START + 60 * 3600, bucket_s=3600)
+
+    assert found.outcomes == {(FLOW_ID, "14.0"): dict.fromkeys(WEEK[:60], HOUR)}
+    assert hours_asked(wire) == [60, 30, 15, 15, 30, 15, 15] * 2
+    wire.requests.clear()
+    assert platform.evidence(START, START + 60 * 3600, bucket_s=3600) == found
+    assert hours_asked(wire) == [15] * 8
+
+
+def test_a_query_for_too_many_flows_is_asked_in_halves_of_them_and_that_is_remembered() -> None:
+    wire = bounded(most_flows=30)
+    platform, ids = wire.platform(), [f"flow-{number}" for number in range(100)]
+
+    found = platform.evidence(START, START + 3600, bucket_s=3600, flow_ids=ids)
+
+    assert found.outcomes == {(flow, "14.0"): {START: HOUR} for flow in ids}
+    wire.requests.clear()
+    assert platform.evidence(START, START + 3600, bucket_s=3600, flow_ids=ids) == found
+    assert [len(body["filter"]["predicates"]) for body in wire.bodies()] == [25] * 8
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        pytest.param({"status": 400}, [60, 30, 15, 8], id="an eighth is refused too"),
+        pytest.param({"status": 409}, [60], id="for another reason"),
+    ],
+)
+def test_a_query_that_is_wrong_whatever_its_size_is_given_up_after_few_tries(
+    options: dict[str, int], asked: list[int]
+) -> None:
+    wire = bounded(most_buckets=0, **options)
+    platform = wire.platform()
+
+    for _ in range(2):  # nothing is remembered: it may pass
+        wire.requests.clear()
+        with pytest.raises(Refused):
+            platform.evidence(START, START + 60 * 3600, bucket_s=3600)
+        assert hours_asked(wire) == asked
+
+
+def test_one_bucket_of_one_flow_cannot_be_halved() -> None:
+    wire = bounded(most_buckets=0)
+    with pytest.raises(Refused):
+        wire.platform().evidence(START, START + 3600, bucket_s=3600, flow_ids=["one"])
+    assert hours_asked(wire) == [1]
 
 
 def conversations(wire: Wire):
