@@ -3,9 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from receiver.store import sqlite
+from receiver.store.database import Store, StoreUnavailable
 from receiver.store.turns import TooLate, Turns
 
 LONG_S = 60.0
@@ -70,3 +73,13 @@ def test_after_an_error_the_next_one_has_its_turn() -> None:
         raise ZeroDivisionError
     with turns.turn(0.01):
         pass
+
+
+def test_a_transaction_whose_turn_does_not_come_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.01)
+    store = Store(f"sqlite:///{tmp_path / 'rollback.db'}")
+    with store.begin(), pytest.raises(StoreUnavailable, match="other threads"), store.begin():
+        pass
+    with store.begin():
+        pass
+    store.close()
