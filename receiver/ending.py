@@ -13,8 +13,9 @@ def end(
     """Reach an end: recorded, counted, and told unless `quiet`, which is for what people have heard of already.
 
     If a publish was sent, the accused version is quarantined from now on; a flow
-    that no earlier version helps, or whose rollbacks fail repeatedly, is held. An
-    undo leaves neither behind: it accuses no version.
+    that no earlier version helps, that nobody can say has been helped, or whose
+    rollbacks fail repeatedly, is held. An undo leaves neither behind: it accuses no
+    version.
     """
     ended = rollbacks.change(tx, rollback, state=state.value, reason=reason, ended_at=now)
     rollbacks.add_step(tx, ended, state.value, at=now, detail={"reason": reason})
@@ -34,6 +35,8 @@ def _reason_to_hold(tx: Transaction, ended: Rollback, *, since: float) -> str:
         return ""
     if ended.state is State.INEFFECTIVE:
         return f"rollback {ended.id} was ineffective: version {ended.target_version} fails too"
+    if ended.state is State.UNVERIFIED:
+        return f"rollback {ended.id} could not be verified: nobody knows whether version {ended.target_version} helps"
     started = rollbacks.started_since(tx, ended.org, ended.object_id, since=since, shadow=False)
     failed = [one.id for one in started if one.state is State.FAILED and one.wrote]
     if ended.state is State.FAILED and ended.wrote and len(failed) > 1:

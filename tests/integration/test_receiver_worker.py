@@ -501,7 +501,7 @@ def test_a_bot_is_asked_for_whatever_the_configuration_says(here: Scene) -> None
         pytest.param({"genesys_action": "page"}, id="an alert that only pages"),
         pytest.param({"flow_version": ""}, id="no version"),
         pytest.param({"signal": ""}, id="no signal"),
-        pytest.param({"signal": "caller_hangup"}, id="an unknown signal"),
+        pytest.param({"signal": "too_polite"}, id="an unknown signal"),
         pytest.param({"org": "unheard-of"}, id="an organization that is not configured"),
         pytest.param({"org": ""}, id="no organization"),
         pytest.param({"flow_id": ""}, id="no flow"),

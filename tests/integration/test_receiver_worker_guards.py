@@ -17,6 +17,7 @@ from tests.integration.receiver_world import (
     ALERTMANAGER,
     BAD_PUBLISH_AT,
     DAY_S,
+    FIRST_LOOK_AT,
     FLOW_ID,
     FlowInGenesys,
     GenesysInMemory,
@@ -136,6 +137,16 @@ def test_after_an_ineffective_rollback_the_bridge_holds_the_flow_and_a_person_re
     release(here)
     here.run(10)
     assert "held" not in (here.alerts()[0].holding_back or "")
+
+
+def test_after_a_rollback_that_could_not_be_verified_the_bridge_holds_the_flow(here: Scene) -> None:
+    here.genesys.of().silent_from = FIRST_LOOK_AT
+    here.deliver()
+    rollback = here.run_to_the_end()
+    assert rollback.state is State.UNVERIFIED
+    ((flow_id, owner, reason),) = holds(here)
+    assert (flow_id, owner) == (FLOW_ID, BRIDGE)
+    assert reason == f"rollback {rollback.id} could not be verified: nobody knows whether version 13.0 helps"
 
 
 def test_one_failure_after_a_write_holds_nothing_and_a_second_one_within_a_day_does(here: Scene) -> None:

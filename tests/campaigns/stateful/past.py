@@ -113,7 +113,7 @@ class Past:
             self._hold_if_hopeless(attempt, commit.at)
 
     def _hold_if_hopeless(self, attempt: Attempt, now: float) -> None:
-        """The bridge promises to hold a flow that no earlier version helps, or that it has failed twice in a day."""
+        """The bridge promises to hold a flow that it has not helped for sure, or that it has failed twice in a day."""
         if attempt.is_undo:
             return
         flow = (attempt.org, attempt.flow_id)
@@ -125,5 +125,5 @@ class Past:
         failed = attempt.state == "failed" and self.wrote(attempt.id)
         if failed:
             self.failed_after_write.add(attempt.id)
-        if attempt.state == "ineffective" or (failed and failed_before):
+        if attempt.state in ("ineffective", "unverified") or (failed and failed_before):
             self.stops.held.add((*flow, BRIDGE))
