@@ -31,6 +31,7 @@ FLOW_IDS_PER_QUERY = 100
 # As many as a poll asks for: whoever can poll can also read a week of hours, which in one answer would be 220 MB for
 # 5,000 busy flows.
 BUCKETS_PER_QUERY = 60
+NAMED_FACTOR = 24  # times as many where a hundred flows are named at most: a day by the minute, or a week of hours
 TOO_LARGE = (400, 413)  # nobody has seen how Genesys Cloud refuses what would be too much for it
 MAX_HALVINGS = 3  # what is refused as an eighth too is wrong, and not too large
 
@@ -68,7 +69,8 @@ class Platform:
     def evidence(self, start: int, end: int, *, bucket_s: int, flow_ids: Sequence[str] = ()) -> Evidence:
         """A long stretch is asked for in parts, each within a deadline of its own."""
         found: dict[tuple[str, str], Columns] = {}
-        for part in Query(start, end, bucket_s, ()).parts(self._buckets_per_query):
+        most = self._buckets_per_query * (NAMED_FACTOR if flow_ids else 1)
+        for part in Query(start, end, bucket_s, ()).parts(most):
             deadline = self._session.deadline()
             for chunk in _chunks(flow_ids, self._flow_ids_per_query):
                 asked = replace(part, flow_ids=chunk)
@@ -105,7 +107,8 @@ class Platform:
         if len(half.flow_ids) < len(refused.flow_ids):
             self._flow_ids_per_query = min(self._flow_ids_per_query, len(half.flow_ids))
         else:
-            self._buckets_per_query = min(self._buckets_per_query, (half.end - half.start) // half.bucket_s)
+            buckets = (half.end - half.start) // half.bucket_s // (NAMED_FACTOR if half.flow_ids else 1)
+            self._buckets_per_query = min(self._buckets_per_query, max(1, buckets))
 
     def conversations(self, start: int, end: int, *, bucket_s: int) -> Mapping[int, tuple[int, int]]:
         deadline = self._session.deadline()
