@@ -13,13 +13,19 @@ ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., str]
 
 
-def _runner(tool: str) -> Run:
+def path_of(tool: str) -> str:
+    """Where a tool is; without it the test fails in CI, and is skipped at a desk."""
     found = shutil.which(tool) or shutil.which(tool, path=str(ROOT / ".tools" / "bin"))
     if found is None:
         reason = f"{tool} is neither in PATH nor in .tools/bin"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
+    return found
+
+
+def _runner(tool: str) -> Run:
+    found = path_of(tool)
 
     def run(*arguments: str | Path, read: str = "") -> str:
         """Run the tool, which may read something; its output, or a failure that shows it."""

@@ -1,7 +1,5 @@
 """What Prometheus' own tools say about a page of the exporter: its linter, and a real server that scrapes it."""
 
-import os
-import shutil
 import subprocess
 import threading
 import time
@@ -15,7 +13,7 @@ from demo.processes import free_ports
 from exporter.metrics import CATALOGUE, FLOW_BREACH_MINUTES
 from exporter.web import application, bind
 from genesys.settings import Address
-from tests.rules.conftest import ROOT, Run
+from tests.rules.conftest import Run, path_of
 from tests.unit.exporter_pages import full_board
 
 OPENMETRICS = "application/openmetrics-text"
@@ -62,10 +60,7 @@ def exporter(asked: list[dict[str, str]]) -> Iterator[str]:
 @pytest.fixture
 def scraping(tmp_path: Path) -> Iterator[Callable[[str], httpx.Client]]:
     """Starts a Prometheus that scrapes a target."""
-    tool = shutil.which("prometheus") or shutil.which("prometheus", path=str(ROOT / ".tools" / "bin"))
-    if tool is None:
-        reason = "prometheus is neither in PATH nor in .tools/bin"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    tool = path_of("prometheus")
     started: list[subprocess.Popen[bytes]] = []
 
     def start(target: str) -> httpx.Client:
