@@ -4,11 +4,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-QUICK := $(addprefix tests/,unit contract rules project integration campaigns)
+QUICK := $(addprefix tests/,unit contract rules project integration browser campaigns)
 
 .DEFAULT_GOAL := help
 SEEDS ?= 1 2 3 4
-.PHONY: help demo test campaign bench bench-detection coverage mutants lock clean
+.PHONY: help demo test campaign first-hour bench bench-detection coverage mutants lock clean screenshots
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -16,7 +16,7 @@ help: ## this list
 demo: $(BIN)/.ready .tools/.ready ## a bad version, noticed and rolled back (SCENARIO=name, BREAK=name, REAL=1)
 	@$(BIN)/python -m demo $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(BREAK),--break $(BREAK)) $(if $(REAL),--real)
 
-test: $(BIN)/.ready .tools/.ready ## all tests (ARGS="-k word" for some of them)
+test: $(BIN)/.ready .tools/.ready .tools/.browser ## all tests (ARGS="-k word" for some of them)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
@@ -27,6 +27,10 @@ endif
 campaign: $(BIN)/.ready .tools/.ready ## the campaigns at full size, one line of figures each (ARGS="-k word" for some of them)
 	$(BIN)/python -m pytest tests/campaigns --full $(ARGS)
 
+# Nothing is shared with this checkout but the commit: packages and tools are fetched anew.
+first-hour: $(BIN)/.ready .tools/.ready ## the commands of README and docs/install.md in an empty directory, in real time (ports as shipped)
+	FIRST_HOUR=real $(BIN)/python -m pytest --capture=no tests/acceptance/test_first_hour.py
+
 bench: $(BIN)/.ready .tools/.ready ## what the programs cost and how fast they are, beside what one would take instead (ARGS="--only intake")
 	$(BIN)/python -m bench $(ARGS)
 
@@ -34,7 +38,7 @@ bench-detection: $(BIN)/.ready ## how often the rules are wrong, and how late ri
 	$(BIN)/python -m bench.detection --seed $(SEEDS) $(ARGS)
 
 # The second limit is for what decides, and for what keeps the records.
-coverage: $(BIN)/.ready .tools/.ready ## branch coverage of the quick tests (all but acceptance), with its limits
+coverage: $(BIN)/.ready .tools/.ready .tools/.browser ## branch coverage of the quick tests (all but acceptance), with its limits
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --cov --cov-report= $(QUICK)
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --fail-under=100 --include='receiver/policy.py,receiver/payload.py,receiver/target.py,receiver/store/**'
@@ -63,6 +67,13 @@ $(BIN)/.ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip --disable-pip-version-check check
 	@touch $@
 
-.tools/.ready: dev/install-tools
+.tools/.ready: dev/install-tools dev/grafana-schema/package-lock.json
 	@dev/install-tools
 	@touch $@
+
+# Only the tests of the console need it: without it they fail and say the cure, and all others run.
+.tools/.browser: dev/install-tools
+	@if dev/install-tools browser; then touch $@; fi
+
+screenshots: $(BIN)/.ready .tools/.browser ## docs/console/*.png anew, from a console with something going on
+	@$(BIN)/python -m pytest tests/browser/test_screenshots.py --screenshots

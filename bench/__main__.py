@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench import exporter, intake, live, rules, starting
 from bench.figures import Section, as_json, table
+from bench.machine import speed
 
 MISSED = 1
 Measure = Callable[[argparse.Namespace], Section]
@@ -34,12 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, and print the table; 1 if a goal of the design is missed. Small sizes have no goals."""
     asked = _parser().parse_args(arguments)
     found = []
+    before = speed()
     for name in asked.only or SECTIONS:
         started = time.monotonic()
         section = SECTIONS[name](asked)
         found.append(section.without_goals() if asked.quick else section)
         _say(f"{name}: {time.monotonic() - started:.0f} s")
-    print(as_json(found) if asked.json else f"{_machine()}\n\n{table(found)}")
+    print(as_json(found) if asked.json else f"{_machine()}\nbefore: {before}\nafter: {speed()}\n\n{table(found)}")
     missed = [figure for section in found for figure in section.figures if figure.missed]
     for figure in missed:
         _say(f"missed: {figure.section}: {figure.name}: {figure.value:g} {figure.unit}, {figure.bound} {figure.goal:g}")
@@ -50,13 +52,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measures the programs as real processes on this machine, beside what people would take instead. "
-        "The full run takes about a quarter of an hour; nothing else should run meanwhile.",
+        "The full run takes about 40 minutes; nothing else should run meanwhile. The first lines tell how fast "
+        "the machine was before and after: one that shares its processors may need twice the time.",
         epilog="Exit code 1: a goal of the design is missed. Linux only, because memory and CPU are read from /proc.",
     )
     parser.add_argument("--only", action="append", choices=SECTIONS, help="one section; may be given several times")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works; no goals")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON instead of the table")
-    parser.add_argument("--postgresql", metavar="URL", help="measure the intake on this empty database too")
+    parser.add_argument("--postgresql", metavar="URL", help="an empty database to measure the intake on")
     return parser
 
 

@@ -24,14 +24,15 @@ class Answers:
         self.analytics = lru_cache(maxsize=6)(self._analytics)
         self.flows = lru_cache(maxsize=100)(organization.page_of_flows)
 
-    def _analytics(self, subject: str, interval: str, granularity: str, by_reason: bool) -> bytes | bytearray:
+    def _analytics(self, subject: str, interval: str, granularity: str, group_by: frozenset[str]) -> bytes | bytearray:
         start, end = (int(datetime.fromisoformat(text).timestamp()) for text in interval.split("/"))
         bucket_s = BUCKETS_S[granularity]
         buckets = (end - start) // bucket_s
         if subject == "conversations":
             return self._organization.conversations(start, buckets, bucket_s)
-        made = self._organization.exits if by_reason else self._organization.entries
-        return made(start, buckets, bucket_s)
+        if "exitReason" not in group_by:
+            return self._organization.entries(start, buckets, bucket_s)
+        return self._organization.exits(start, buckets, bucket_s, by_target="transferType" in group_by)
 
 
 def serve(organization: Organization) -> ThreadingHTTPServer:
@@ -65,8 +66,8 @@ def serve(organization: Organization) -> ThreadingHTTPServer:
                 return
             count()
             asked = json.loads(body)
-            subject, by_reason = self.path.split("/")[4], "exitReason" in asked.get("groupBy", ())
-            self._answer(answers.analytics(subject, asked["interval"], asked["granularity"], by_reason))
+            subject, group_by = self.path.split("/")[4], frozenset(asked.get("groupBy", ()))
+            self._answer(answers.analytics(subject, asked["interval"], asked["granularity"], group_by))
 
         def _answer(self, body: bytes | bytearray) -> None:
             self.send_response(200)

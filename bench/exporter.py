@@ -5,6 +5,7 @@ grow with the number of flows.
 """
 
 import gzip
+import json
 import re
 import tempfile
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from bench.figures import Section, Sheet
 from bench.processes import cpu_s, memory_mb, most_memory_mb, program
 from bench.scraping import Durations, get, timed
+from exporter.config import FlowPolicy
 
 GOAL_FLOWS = 5_000
 MOST_SCRAPE_MS, MOST_POLL_CPU_S, MOST_MEMORY_MB, MOST_CALLS_PER_MIN = 20.0, 2.0, 200.0, 6.0
@@ -32,7 +34,15 @@ organizations:
     timeout_s: 120
     deadline_s: 240
 """
-CONFIG = "listen: 127.0.0.1:0\npoll_interval_s: {interval_s}\nstale_after_s: 900\n"
+CONFIG = """
+listen: 127.0.0.1:0
+poll_interval_s: {interval_s}
+stale_after_s: 900
+flows:
+  - match: "*"
+    watch: {watch}
+"""
+ONE_SIGNAL = ("error_exit",)
 
 Say = Callable[[str], None]
 
@@ -42,13 +52,14 @@ class Plan:
     """How much is measured. Polls come faster than once a minute; they read as much."""
 
     intervals_s: Mapping[int, float] = field(default_factory=lambda: {100: 1, 1_000: 2, 5_000: 6, 20_000: 20})
+    every_signal: tuple[int, float] = (5_000, 8)
     polls: int = 10
     scrapes: int = 300
     library_scrapes: int = 5
     polling_scrapes: int = 2
 
 
-QUICK = Plan({20: 1, 60: 1}, polls=3, scrapes=10, library_scrapes=2, polling_scrapes=1)
+QUICK = Plan({20: 1, 60: 1}, every_signal=(20, 1), polls=3, scrapes=10, library_scrapes=2, polling_scrapes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +88,32 @@ def measure(plan: Plan, say: Say) -> Section:
     for flows, interval_s in plan.intervals_s.items():
         say(f"exporter: {flows} flows")
         found.append(_measure(flows, interval_s, plan))
+    flows, interval_s = plan.every_signal
+    say(f"exporter: {flows} flows, every signal that is watched by default")
+    with_every_signal = _measure(flows, interval_s, plan, watch=sorted(FlowPolicy.model_fields["watch"].default))
     sheet = Sheet("Exporter")
     for each in found:
         _tell(sheet, each)
     for smaller, larger in pairwise(found):
         _tell_growth(sheet, smaller, larger)
+    _tell_cost(sheet, f"{flows:,} flows, every signal watched: ", with_every_signal)
     return sheet.done()
 
 
-def _measure(flows: int, interval_s: float, plan: Plan) -> Found:
+def _measure(flows: int, interval_s: float, plan: Plan, *, watch: Sequence[str] = ONE_SIGNAL) -> Found:
     with program("-m", "bench.cloud", str(flows), says=r"listening on (\S+)") as (_, url):
         started = time.monotonic()
-        with exporter(url, interval_s) as (pid, address):
+        with exporter(url, interval_s, watch) as (pid, address):
             _await_line(address, b"genesys_up{", flows=flows)
             ready_s = time.monotonic() - started
             _await_line(address, b"genesys_flow_baseline_ratio{", flows=flows)
             polls_before = _await_poll(address)
             at_start = _calls(url)
-            before, since = cpu_s([pid]), time.monotonic()
-            lasts_s = plan.polls * interval_s
+            since, lasts_s = time.monotonic(), plan.polls * interval_s
             during = timed(address, "gzip", goes_on=lambda _: time.monotonic() - since < lasts_s, every_s=0.05)
             polls = _await_poll(address) - polls_before
-            # Scrapes are a small part of it, and are left in.
-            spent, calls = cpu_s([pid]) - before, _calls(url) - at_start
+            calls = _calls(url) - at_start
+            poll_cpu_s = _poll_cpu_s(pid, address, max(2, plan.polls // 2), interval_s)
             memory, most = memory_mb([pid]), most_memory_mb(pid)
             plain, zipped = get(address), get(address, encoding="gzip")
             if gzip.decompress(zipped).count(b"\n") != plain.count(b"\n"):
@@ -117,7 +131,7 @@ def _measure(flows: int, interval_s: float, plan: Plan) -> Found:
         during_polls=during,
         gzipped=in_a_row[0],
         plain=in_a_row[1],
-        poll_cpu_s=spent / polls,
+        poll_cpu_s=poll_cpu_s,
         memory_mb=memory,
         most_memory_mb=most,
         calls_at_start=at_start,
@@ -129,11 +143,11 @@ def _measure(flows: int, interval_s: float, plan: Plan) -> Found:
 
 
 @contextmanager
-def exporter(url: str, interval_s: float) -> Iterator[tuple[int, str]]:
+def exporter(url: str, interval_s: float, watch: Sequence[str] = ONE_SIGNAL) -> Iterator[tuple[int, str]]:
     with tempfile.TemporaryDirectory() as folder:
         organizations, config = Path(folder, "organizations.yml"), Path(folder, "exporter.yml")
         organizations.write_text(ORGANIZATIONS.format(url=url), encoding="utf-8")
-        config.write_text(CONFIG.format(interval_s=interval_s), encoding="utf-8")
+        config.write_text(CONFIG.format(interval_s=interval_s, watch=json.dumps(watch)), encoding="utf-8")
         files = ("--organizations", str(organizations), "--config", str(config))
         command = ("-c", "from exporter.cli import main; main()", *files)
         with program(*command, says=r"listening address=(\S+)") as (process, address):
@@ -163,6 +177,16 @@ def _await_line(address: str, line: bytes, *, flows: int, within_s: float = 600.
 
 def _calls(url: str) -> int:
     return int(get(url.removeprefix("http://"), "/bench/calls"))
+
+
+def _poll_cpu_s(pid: int, address: str, intervals: int, interval_s: float) -> float:
+    """Processor time of a poll while nobody scrapes; raises RuntimeError if there was not one in each interval."""
+    polls, before = _await_poll(address), cpu_s([pid])
+    time.sleep(intervals * interval_s)
+    spent = cpu_s([pid]) - before
+    if _polls(address) - polls < intervals - 1:
+        raise RuntimeError(f"fewer polls than one in {interval_s:g} s")
+    return spent / intervals
 
 
 def _await_poll(address: str) -> int:
@@ -208,6 +232,13 @@ def _tell(sheet: Sheet, found: Found) -> None:
     # Two Prometheus servers, each of which scrapes every 15 s as shipped.
     sheet.add(f"{of}API calls per minute of {POLLING}", found.polling_calls * 8)
     sheet.add(f"{of}start until all flows are on the page", found.ready_s, "s")
+
+
+def _tell_cost(sheet: Sheet, of: str, found: Found) -> None:
+    sheet.add(f"{of}scrape p99, gzip, polls included", found.during_polls.quantile(0.99), "ms")
+    sheet.add(f"{of}CPU of a poll", found.poll_cpu_s, "s")
+    sheet.add(f"{of}memory at most", found.most_memory_mb, "MB")
+    sheet.add(f"{of}API calls per poll, and so per minute", found.calls_per_poll, at_most=MOST_CALLS_PER_MIN)
 
 
 def _tell_growth(sheet: Sheet, smaller: Found, larger: Found) -> None:

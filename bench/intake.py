@@ -17,6 +17,7 @@ from bench.post import Delivered, bodies, deliver
 from bench.processes import family, memory_mb, program
 from bench.receivers import counted_syncs, organization, receiver
 from demo.processes import TOOLS, Process, free_ports, wait_until
+from tests.postgresql_server import find_binaries, serving
 
 LEAST_SINGLE_PER_S, LEAST_GROUPED_PER_S, MOST_P99_MS = 300.0, 1_000.0, 50.0
 MOST_SYNCS = 1.25  # per request: one commit each, and now and then one of the loop's
@@ -47,12 +48,11 @@ def measure(plan: Plan, say: Say, *, postgresql_url: str | None = None) -> Secti
             _tell(sheet, "SQLite", single, grouped)
             sheet.add("memory of the receiver, after all that", memory_mb(family(pid)), "MB")
             _count_syncs(sheet, address, pid, folder, plan)
-        if postgresql_url is not None:
-            say("intake: our receiver, PostgreSQL")
-            with receiver(folder, [organization("bench", cloud)], postgresql_url) as (_, address):
-                _tell(sheet, "PostgreSQL", *_both(address, plan))
-        else:
-            sheet.note("PostgreSQL is measured with --postgresql URL, the URL of an empty database")
+        with _postgresql(postgresql_url, sheet) as url:
+            if url is not None:
+                say("intake: our receiver, PostgreSQL")
+                with receiver(folder, [organization("bench", cloud)], url) as (_, address):
+                    _tell(sheet, "PostgreSQL", *_both(address, plan))
         say("intake: a plain handler")
         with _plain_handler(folder) as address:
             plain_single, plain_grouped = _both(address, plan)
@@ -66,6 +66,24 @@ def measure(plan: Plan, say: Say, *, postgresql_url: str | None = None) -> Secti
         + ("it is not built here" if shutil.which("go") else "there is no Go toolchain to build it")
     )
     return sheet.done()
+
+
+@contextmanager
+def _postgresql(url: str | None, sheet: Sheet) -> Iterator[str | None]:
+    """The URL of an empty database: the one that was given, or one of a server that is up for as long; None if neither.
+
+    The server syncs what it commits, as a user's does; its programs share the processors with everything else here.
+    """
+    if url is not None:
+        sheet.note("PostgreSQL is the one at the URL that was given")
+        yield url
+    elif (binaries := find_binaries()) is None:
+        sheet.note("PostgreSQL is not measured: its server programs are not here, and no --postgresql URL was given")
+        yield None
+    else:
+        with serving(binaries, fsync=True) as server:
+            sheet.note(f"PostgreSQL runs on this machine, over a Unix socket, with fsync, in {server.folder.parent}")
+            yield server.url
 
 
 def _both(address: str, plan: Plan) -> tuple[Delivered, Delivered]:

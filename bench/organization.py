@@ -7,12 +7,13 @@ piece by piece, so that it takes no more room than the bytes.
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-REASONS = ("TRANSFER", "FLOW_ERROR_DISCONNECT")
+TRANSFER, ERROR = "TRANSFER", "FLOW_ERROR_DISCONNECT"
+TARGETS = {"Sales": 0.5, "Service": 0.3, "Billing": 0.2}  # queues, and their shares of the transfers
 LIVE, OLDER = "14.0", "13.0"
 SHARE_DRAINING = 0.1
 ERROR_RATIO = 0.02
@@ -45,13 +46,21 @@ class Organization:
         page = {"entities": entities, "pageNumber": number, "pageSize": size, "pageCount": pages, "total": len(ids)}
         return json.dumps(page).encode()
 
-    def exits(self, start: int, buckets: int, bucket_s: int = 60) -> bytearray:
-        """The answer about `tFlow`, by exit reason."""
-        return self._answer("tFlow", REASONS, start, buckets, bucket_s)
+    def exits(self, start: int, buckets: int, bucket_s: int = 60, *, by_target: bool = False) -> bytearray:
+        """The answer about `tFlow`, by exit reason, and if wanted by transfer target."""
+        transfers = [
+            _Kind(share, {"exitReason": TRANSFER, "transferType": "ACD", "transferTargetName": name})
+            for name, share in TARGETS.items()
+        ]
+        kinds = (
+            *(transfers if by_target else [_Kind(1, {"exitReason": TRANSFER})]),
+            _Kind(ERROR_RATIO, {"exitReason": ERROR}),
+        )
+        return self._answer("tFlow", kinds, start, buckets, bucket_s)
 
     def entries(self, start: int, buckets: int, bucket_s: int = 60) -> bytearray:
         """The answer about `nFlow`."""
-        return self._answer("nFlow", (None,), start, buckets, bucket_s)
+        return self._answer("nFlow", (_Kind(1, {}),), start, buckets, bucket_s)
 
     def conversations(self, start: int, buckets: int, bucket_s: int = 60) -> bytes:
         """The answer about the organization's own conversations."""
@@ -73,37 +82,39 @@ class Organization:
             "publishedVersion": {"id": LIVE, "datePublished": iso(self.published_at)},
         }
 
-    def _answer(
-        self, metric: str, reasons: tuple[str | None, ...], start: int, buckets: int, bucket_s: int
-    ) -> bytearray:
+    def _answer(self, metric: str, kinds: Sequence["_Kind"], start: int, buckets: int, bucket_s: int) -> bytearray:
         chance = random.Random(self.seed + 2)
-        written = {reason: list(self._buckets(metric, reason, start, buckets, bucket_s)) for reason in reasons}
+        means = [self.calls_per_bucket * kind.share for kind in kinds]
+        written = [list(_buckets(metric, int(mean), start, buckets, bucket_s)) for mean in means]
         answer = bytearray(b'{"results":[')
         # Nothing starts on the older versions: else the exporter would have to ask which one is live.
         versions = [each for each in self.versions() if metric != "nFlow" or each[1] == LIVE]
         for position, (flow_id, version) in enumerate(versions):
-            for reason in reasons:
-                group = {"flowId": flow_id, "flowVersion": version} | ({} if reason is None else {"exitReason": reason})
-                share = self._mean(reason) % 1
-                data = ",".join(more if chance.random() < share else fewer for fewer, more in written[reason])
-                answer += b"," if position or reason not in (None, reasons[0]) else b""
+            for number, kind in enumerate(kinds):
+                group = {"flowId": flow_id, "flowVersion": version} | kind.group
+                share = means[number] % 1
+                data = ",".join(more if chance.random() < share else fewer for fewer, more in written[number])
+                answer += b"," if position or number else b""
                 answer += f'{{"group":{json.dumps(group)},"data":[{data}]}}'.encode()
         return answer + b"]}"
 
-    def _mean(self, reason: str | None) -> float:
-        return self.calls_per_bucket * (ERROR_RATIO if reason == "FLOW_ERROR_DISCONNECT" else 1)
 
-    def _buckets(
-        self, metric: str, reason: str | None, start: int, buckets: int, bucket_s: int
-    ) -> Iterator[tuple[str, str]]:
-        """Each bucket with the whole number below the mean, and with the one above it."""
-        fewer = int(self._mean(reason))
-        for interval in intervals(start, buckets, bucket_s):
-            low, high = (
-                f'{{"interval":"{interval}","metrics":[{{"metric":"{metric}","stats":{{"count":{count}}}}}]}}'
-                for count in (fewer, fewer + 1)
-            )
-            yield low, high
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Outcomes that are told apart: their share of all, and what they are grouped by."""
+
+    share: float
+    group: dict[str, str]
+
+
+def _buckets(metric: str, fewer: int, start: int, buckets: int, bucket_s: int) -> Iterator[tuple[str, str]]:
+    """Each bucket with the whole number below the mean, and with the one above it."""
+    for interval in intervals(start, buckets, bucket_s):
+        low, high = (
+            f'{{"interval":"{interval}","metrics":[{{"metric":"{metric}","stats":{{"count":{count}}}}}]}}'
+            for count in (fewer, fewer + 1)
+        )
+        yield low, high
 
 
 def intervals(start: int, buckets: int, bucket_s: int) -> Iterator[str]:

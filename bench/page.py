@@ -1,7 +1,8 @@
 """A page as the exporter serves it, for N flows and any number of signals, whose data advance: for measuring rules.
 
 `python -m bench.page FLOWS SIGNALS MINUTE_S`: the first signal acts and has all windows, the others have the long ones
-only; a simulated minute lasts MINUTE_S. Every hundredth flow fails.
+only; a simulated minute lasts MINUTE_S. Every hundredth flow fails, and as many more as chance gives eight bad
+minutes of the last hour look suspicious.
 """
 
 import sys
@@ -30,6 +31,7 @@ SIGNALS = (
 ORG, VERSION = "large", "14.0"
 CALLS_PER_MIN, ERROR_RATIO, FAILING_RATIO, THRESHOLD, BASELINE = 20, 0.02, 0.3, 0.05, 0.025
 FAILS_EVERY = 100  # th flow
+SUSPICIOUS_EVERY = 25  # at 20 calls a minute and 2 % a minute is bad in 6 %, and eight of 60 are in 3 %
 
 
 def samples(flows: int, signals: Sequence[str], live_since: float) -> Iterator[Sample]:
@@ -44,7 +46,13 @@ def samples(flows: int, signals: Sequence[str], live_since: float) -> Iterator[S
             yield metrics.FLOW_THRESHOLD_RATIO, (ORG, flow_id, signal), THRESHOLD
             yield metrics.FLOW_BASELINE_RATIO, (ORG, flow_id, signal), BASELINE
             for window in ALL_WINDOWS if acts else LONG_WINDOWS:
-                yield from _window(flow_id, signal, window, fails=number % FAILS_EVERY == 0)
+                yield from _window(
+                    flow_id,
+                    signal,
+                    window,
+                    fails=number % FAILS_EVERY == 0,
+                    is_suspicious=number % SUSPICIOUS_EVERY == 1,
+                )
         for window in LONG_WINDOWS:
             labels = (ORG, flow_id, VERSION, window)
             yield metrics.FLOW_ENTRIES, labels, CALLS_PER_MIN * WINDOWS[window]
@@ -52,12 +60,12 @@ def samples(flows: int, signals: Sequence[str], live_since: float) -> Iterator[S
                 yield metrics.FLOW_EXITS, (*labels, reason), CALLS_PER_MIN * WINDOWS[window]
 
 
-def _window(flow_id: str, signal: str, window: str, *, fails: bool) -> Iterator[Sample]:
+def _window(flow_id: str, signal: str, window: str, *, fails: bool, is_suspicious: bool) -> Iterator[Sample]:
     minutes, labels = WINDOWS[window], (ORG, flow_id, VERSION, signal, window)
     volume = CALLS_PER_MIN * minutes
     yield metrics.FLOW_VOLUME, labels, volume
     yield metrics.FLOW_ERRORS, labels, int(volume * (FAILING_RATIO if fails else ERROR_RATIO))
-    yield metrics.FLOW_BREACH_MINUTES, labels, minutes if fails else 0
+    yield metrics.FLOW_BREACH_MINUTES, labels, minutes if fails else minutes * 8 // 60 if is_suspicious else 0
 
 
 def main(flows: int, signals: int, minute_s: float) -> None:

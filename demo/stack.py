@@ -43,7 +43,7 @@ class World:
     mode: str = "auto"
     receiver: dict[str, Any] = field(default_factory=dict)  # further keys of receiver.yml
     timing: dict[str, float] = field(default_factory=dict)
-    analytics: dict[str, float] = field(default_factory=dict)  # of organizations.yml
+    analytics: dict[str, Any] = field(default_factory=dict)  # of organizations.yml
     switches: Mapping[str, str] = field(default_factory=dict)  # of the simulator, for facts that are unproven
     dialect: str = "platform"
     receivers: int = 1  # all named in Alertmanager, with one database
@@ -198,6 +198,10 @@ class Stack:
                 "history_bucket_s": round(usual.history_bucket_s / factor),
                 "history_s": round(usual.history_s / factor),
                 "outcomes": usual.outcomes,
+                "transfers": usual.transfers,
+                "data_actions": [
+                    action.model_dump() | {"slow_s": action.slow_s / factor} for action in usual.data_actions
+                ],
             },
         }
         if self.world.dialect == "guide":  # it cannot list its flows

@@ -6,21 +6,23 @@ more than one flow's figures is not replayed: common cause, locks, windows, mode
 lockout and budget can only make fewer rollbacks of what is found here.
 """
 
-import itertools
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
 from exporter.config import FlowPolicy
 from exporter.publishes import Publish
-from genesys.evidence import WINDOWS, Evidence, Signal, Tally
-from genesys.excess import ACCUSING_WINDOWS, ExcessLimits, WindowFinding, find_excess
-from genesys.history import baseline_ratio
+from exporter.running_sums import RunningSums
+from genesys.evidence import WINDOWS, Evidence, Signal
+from genesys.excess import ACCUSING_WINDOWS, ExcessLimits, WindowFinding, find_excess, relative_threshold
+from genesys.history import Baseline, baseline_of
 from genesys.organizations import Analytics
 from genesys.probation import Probation, ProbationLimits, judge_probation, stretches_of
+from genesys.routing import EarlierShares, limits_among, turned
+from genesys.transfers import OTHERS, Target
 
 FOR_BUCKETS = 3  # `for: 3m` of GenesysFlowFailing
 RULE_DELAY_BUCKETS = 0.75  # a scrape (15 s) and an evaluation (30 s) after the poll
@@ -46,7 +48,9 @@ class Alert:
     found: WindowFinding
     threshold_ratio: float
     baseline_ratio: float | None
+    scatter: float | None
     probation: Probation
+    target: Target | None = None  # that took over, of routing_shift
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,9 @@ class Past:
 
 def judge(publish: Publish, past: Past, policy: FlowPolicy, analytics: Analytics) -> Judged:
     """What would have become of a publish; the earliest alert of all signals that act."""
-    trials = [Trial(publish, past, policy, analytics, signal) for signal in Signal if signal in policy.act_on]
-    alerts = [alert for trial in trials if (alert := trial.first_alert()) is not None]
+    acting = [signal for signal in Signal if signal in policy.act_on]
+    trials = [trials_of(publish, past, policy, analytics, signal) for signal in acting]
+    alerts = [alert for some in trials if (alert := first_alert(some)) is not None]
     asking = [alert for alert in alerts if not alert.probation.left]
     first = min(asking or alerts, key=lambda alert: alert.fires_at, default=None)
     if asking:
@@ -100,9 +105,21 @@ def judged_until(publish: Publish, hours: Evidence, policy: FlowPolicy, analytic
     ends = [
         _leaves_probation_at(publish, known, policy.least_threshold(signal), signal)
         for signal in Signal
-        if signal in policy.act_on
+        if signal in policy.act_on and signal is not Signal.ROUTING_SHIFT
     ]
+    if Signal.ROUTING_SHIFT in policy.act_on:
+        ends += _leave_probation_towards_targets(publish, known)
     return min(limit, max(ends, default=publish.at))
+
+
+def _leave_probation_towards_targets(publish: Publish, hours: Evidence) -> Iterator[float]:
+    """The same by the hours for each transfer target, whose threshold is what it was at the publish."""
+    flow_id, version = publish.flow.id, publish.version.id
+    shares = EarlierShares(hours, flow_id, version, publish.at)
+    for target in hours.columns(flow_id, version).transfers:
+        threshold = relative_threshold(shares.least(target))
+        if threshold is not None:
+            yield _leaves_probation_at(publish, turned(hours, target), threshold, Signal.ROUTING_SHIFT)
 
 
 def _leaves_probation_at(publish: Publish, hours: Evidence, threshold_ratio: float, signal: Signal) -> float:
@@ -128,28 +145,48 @@ def _leaves_probation_at(publish: Publish, hours: Evidence, threshold_ratio: flo
     return stretches[count - 1].start + hours.bucket_s if count <= len(stretches) else math.inf
 
 
-class Trial:
-    """One publish and one signal, looked at as of the end of each minute."""
+def trials_of(publish: Publish, past: Past, policy: FlowPolicy, analytics: Analytics, signal: Signal) -> list["Trial"]:
+    """One trial, or one for each transfer target: the one that is looked at is any that convicts."""
+    if signal is not Signal.ROUTING_SHIFT:
+        return [Trial(publish, past, policy, analytics, signal)]
+    minutes = past.minutes.outcomes.get((publish.flow.id, publish.version.id), {})
+    targets = {target for outcomes in minutes.values() for target in outcomes.transfers} - {OTHERS}
+    return [Trial(publish, past, policy, analytics, signal, target) for target in sorted(targets, key=str)]
 
-    def __init__(self, publish: Publish, past: Past, policy: FlowPolicy, analytics: Analytics, signal: Signal) -> None:
+
+def first_alert(trials: Sequence["Trial"]) -> Alert | None:
+    """The first time that the alert of one signal fires, whether or not the version is on probation then."""
+    convicted = 0
+    for end in trials[0].ends if trials else ():
+        found = [(one, trial) for trial in trials if trial.may_convict(end) and (one := trial.convicts(end))]
+        convicted = convicted + 1 if found else 0
+        if convicted > FOR_BUCKETS:
+            window, trial = max(found, key=lambda each: each[0].strength)
+            return trial.alert(end, window)
+    return None
+
+
+class Trial:
+    """One publish and one signal, of transfers one target, looked at as of the end of each minute."""
+
+    def __init__(
+        self,
+        publish: Publish,
+        past: Past,
+        policy: FlowPolicy,
+        analytics: Analytics,
+        signal: Signal,
+        target: Target | None = None,
+    ) -> None:
         self._publish = publish
-        self._past = past
+        self._past = Past(turned(past.hours, target), turned(past.minutes, target))
+        self.target = target
         self._policy = policy
         self._analytics = analytics
         self._signal = signal
         self._bucket_s = past.minutes.bucket_s
-        self._baselines: dict[int, float | None] = {}
-        self.tallies = past.minutes.tallies(publish.flow.id, publish.version.id, signal, self._first)
-
-    def first_alert(self) -> Alert | None:
-        """The first time that the alert fires, whether or not the version is on probation then."""
-        convicted = 0
-        for end in self.ends:
-            found = self.convicts(end) if self.may_convict(end) else None
-            convicted = 0 if found is None else convicted + 1
-            if found is not None and convicted > FOR_BUCKETS:
-                return self._alert(end, found)
-        return None
+        self._baselines: dict[int, Baseline] = {}
+        self.tallies = self._past.minutes.tallies(publish.flow.id, publish.version.id, signal, self._first)
 
     @property
     def ends(self) -> range:
@@ -167,8 +204,18 @@ class Trial:
             end=end,
             bucket_s=self._bucket_s,
             threshold_ratio=self.threshold(end),
-            baseline_ratio=baseline,
+            baseline_ratio=baseline.ratio,
+            scatter=baseline.scatter,
+            limits=self._limits(end),
         ).convicted_by
+
+    def _limits(self, end: int) -> ExcessLimits:
+        """Those for one, or for the worst of the targets that there were in the hour."""
+        if self.target is None:
+            return ExcessLimits()
+        mine = self._past.minutes.outcomes[self._publish.flow.id, self._publish.version.id]
+        hour = range(end - TRAILING_BUCKETS * self._bucket_s, end, self._bucket_s)
+        return limits_among(len({target for start in hour if start in mine for target in mine[start].transfers}))
 
     def may_convict(self, end: int) -> bool:
         """False only where `convicts` finds nothing, whatever the flow's own earlier ratio was.
@@ -177,10 +224,11 @@ class Trial:
         at least what it is without a past, and chance explains at least `c` errors.
         """
         since, limits = self.since(end), ExcessLimits()
+        threshold = self._least_threshold if self.target is None else self.threshold(end)
         for window in ACCUSING_WINDOWS:
             counted = self._sums.between(max(since, end - WINDOWS[window] * self._bucket_s), end)
             if counted.breached >= limits.breach_minutes[window] and counted.errors > max(
-                limits.c, self._least_threshold * counted.volume
+                limits.c, threshold * counted.volume
             ):
                 return True
         return False
@@ -190,25 +238,26 @@ class Trial:
         position = bisect_right(self._others, end - self._bucket_s)
         return max(self._first, self._others[position - 1] + self._bucket_s if position else 0)
 
-    def baseline(self, end: int) -> float | None:
-        """The flow's own earlier ratio, as the last whole hour before the poll told it."""
+    def baseline(self, end: int) -> Baseline:
+        """The flow's own past, as the last whole hour before the poll told it."""
         hour = self._analytics.history_end(end + self._analytics.settle_s)
         if hour not in self._baselines:
-            self._baselines[hour] = baseline_ratio(
-                self._history(hour),
-                flow_id=self._publish.flow.id,
-                live_version=self._publish.version.id,
-                live_since=self._first,
-                signal=self._signal,
-            )
+            self._baselines[hour] = self._baseline(self._history(hour))
         return self._baselines[hour]
+
+    def _baseline(self, history: Evidence) -> Baseline:
+        flow_id, version = self._publish.flow.id, self._publish.version.id
+        if self.target is not None:
+            return EarlierShares(history, flow_id, version, self._first).of(self.target)
+        return baseline_of(history, flow_id=flow_id, live_version=version, live_since=self._first, signal=self._signal)
 
     def threshold(self, end: int) -> float:
         """What the ratio is compared with; 1 where the signal has no threshold, because no ratio is above it."""
-        found = self._policy.threshold_of(self._signal, self.baseline(end))
+        baseline = self.baseline(end)
+        found = self._policy.threshold_of(self._signal, baseline.ratio, baseline.spread_ratio)
         return 1.0 if found is None else found
 
-    def _alert(self, end: int, found: WindowFinding) -> Alert:
+    def alert(self, end: int, found: WindowFinding) -> Alert:
         baseline = self.baseline(end)
         return Alert(
             signal=self._signal,
@@ -216,8 +265,10 @@ class Trial:
             data_end=end,
             found=found,
             threshold_ratio=self.threshold(end),
-            baseline_ratio=baseline,
+            baseline_ratio=baseline.ratio,
+            scatter=baseline.scatter,
             probation=self._probation(end, self.threshold(end)),
+            target=self.target,
         )
 
     def _probation(self, end: int, threshold_ratio: float) -> Probation:
@@ -261,51 +312,14 @@ class Trial:
         )
 
     @cached_property
-    def _sums(self) -> "_Sums":
-        return _Sums(self.tallies, self._first, self._bucket_s, self._least_threshold)
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    errors: int
-    volume: int
-    breached: int
-
-
-class _Sums:
-    """Running sums over a version's minutes: what lies in a window is a difference of two."""
-
-    def __init__(self, tallies: Mapping[int, Tally], first: int, bucket_s: int, threshold_ratio: float) -> None:
-        self._first, self._bucket_s = first, bucket_s
-        last = max(tallies, default=first)
-        minutes = [tallies.get(start, Tally()) for start in range(first, last + bucket_s, bucket_s)]
-        self._errors = _running(minutes, lambda tally: tally.errors)
-        self._entries = _running(minutes, lambda tally: tally.entries)
-        self._exits = _running(minutes, lambda tally: tally.exits)
-        self._breached = _running(minutes, lambda tally: int(tally.errors > threshold_ratio * tally.volume))
-
-    def between(self, start: int, end: int) -> _Counted:
-        low, high = self._place(start), self._place(end)
-        entries, exits = self._entries[high] - self._entries[low], self._exits[high] - self._exits[low]
-        errors, breached = self._errors[high] - self._errors[low], self._breached[high] - self._breached[low]
-        return _Counted(errors, max(entries, exits), breached)
-
-    def _place(self, at: int) -> int:
-        return min(max(0, (at - self._first) // self._bucket_s), len(self._errors) - 1)
-
-
-def _running(minutes: Sequence[Tally], count: Callable[[Tally], int]) -> list[int]:
-    return list(itertools.accumulate(map(count, minutes), initial=0))
+    def _sums(self) -> RunningSums:
+        return RunningSums(self.tallies, self._first, self._bucket_s, self._least_threshold)
 
 
 def _part(evidence: Evidence, start: int, end: int) -> Evidence:
     """What lies in [start, end)."""
-    return Evidence(
-        start,
-        end,
-        evidence.bucket_s,
-        {
-            key: {at: outcomes for at, outcomes in buckets.items() if start <= at < end}
-            for key, buckets in evidence.outcomes.items()
-        },
-    )
+    parts = {
+        key: {at: outcomes for at, outcomes in buckets.items() if start <= at < end}
+        for key, buckets in evidence.outcomes.items()
+    }
+    return replace(evidence, start=start, end=end, outcomes=parts)

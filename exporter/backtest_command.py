@@ -17,6 +17,7 @@ from exporter.configured import EXISTING_FILE, both_of
 from exporter.past import Found, PastReader, Span
 from genesys.dialect import Call
 from genesys.errors import GenesysError
+from genesys.evidence import Signal
 from genesys.organizations import Organization, Organizations, open_organization
 
 _UNITS = {"h": "hours", "d": "days"}
@@ -86,7 +87,8 @@ def backtest(
 def run(organization: Organization, config: ExporterConfig, span: Span, flow_ids: tuple[str, ...]) -> Report:
     """The whole backtest of one organization. Raises `GenesysError`."""
     calls: list[Call] = []
-    with closing(open_organization(organization, observe=calls.append)) as cloud:
+    transfers = any(Signal.ROUTING_SHIFT in policy.act_on for policy in config.flows)
+    with closing(open_organization(organization, observe=calls.append, transfers=transfers)) as cloud:
         reader = PastReader(cloud, organization.analytics, config, sleep=time.sleep, say=_say)
         found = reader.find(span, flow_ids)
         judged = tuple(_judged(reader, found, config, organization, span))

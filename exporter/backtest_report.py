@@ -78,10 +78,13 @@ def _block(one: Judged) -> str:
 def _evidence(alert: Alert, published_at: float) -> list[str]:
     found = alert.found
     past = "unknown" if alert.baseline_ratio is None else f"at most {alert.baseline_ratio:.1%}"
+    scatter = "unknown" if alert.scatter is None else f"{alert.scatter:.1f}"
     after_min = (alert.fires_at - published_at) / 60
+    signal = alert.signal if alert.target is None else f"{alert.signal} to {_plain(alert.target.describe())}"
     evidence = (
-        f"{alert.signal}: {found.errors} of {found.volume} ({found.errors / found.volume:.1%}) in {found.window}, "
-        f"{found.breach_minutes} minutes breached; threshold {alert.threshold_ratio:.1%}, earlier ratio {past}"
+        f"{signal}: {found.errors} of {found.volume} ({found.errors / found.volume:.1%}) in {found.window}, "
+        f"{found.breach_minutes} minutes breached; threshold {alert.threshold_ratio:.1%}, earlier ratio {past}, "
+        f"scatter {scatter}"
     )
     return [f"  fires      {_iso(alert.fires_at)}, {after_min:.0f} min later", f"  evidence   {evidence}"]
 
@@ -126,6 +129,8 @@ def _document(one: Judged) -> dict[str, Any]:
 def _alert(alert: Alert) -> dict[str, Any]:
     return {
         "signal": alert.signal.value,
+        "transfer_type": None if alert.target is None else alert.target.type,
+        "transfer_target": None if alert.target is None else alert.target.name,
         "fires_at": _iso(alert.fires_at),
         "data_end": _iso(alert.data_end),
         "window": alert.found.window,
@@ -134,6 +139,7 @@ def _alert(alert: Alert) -> dict[str, Any]:
         "breach_minutes": alert.found.breach_minutes,
         "threshold_ratio": alert.threshold_ratio,
         "baseline_ratio": alert.baseline_ratio,
+        "scatter": alert.scatter,
         "probation": alert.probation.because,
     }
 

@@ -17,12 +17,13 @@ from exporter.backtest_command import backtest
 from exporter.baselines import BaselineKeeper
 from exporter.config import ExporterConfig
 from exporter.configured import EXISTING_FILE, both_of
-from exporter.memory import return_large_blocks
+from exporter.memory import collect_seldom, return_large_blocks
 from exporter.page import Board
 from exporter.poller import Poller, offset_of
 from exporter.process import ProcessMetrics
 from exporter.reader import OrganizationReader
 from exporter.web import Server, application, bind
+from genesys.evidence import Signal
 from genesys.flows import Flow
 from genesys.log import LEVELS, configure, event
 from genesys.organizations import Organization, Organizations, open_organization
@@ -99,9 +100,8 @@ main.add_command(backtest)
 
 
 def _summary(organizations: Organizations, config: ExporterConfig) -> str:
-    names = ", ".join(organization.name for organization in organizations.organizations)
     return (
-        f"configuration is fine: organizations {names}; {len(config.flows)} flow selectors; "
+        f"configuration is fine: organizations {organizations.told}; {len(config.flows)} flow selectors; "
         f"polls every {config.poll_interval_s:g} s; listens on {config.listen}"
     )
 
@@ -139,7 +139,7 @@ def run(organizations: Organizations, config: ExporterConfig) -> None:
     ]
     _started("serve", server.serve_forever)
     event(log, logging.INFO, "listening", address=server.address, organizations=len(names))
-    stop.wait()
+    collect_seldom(stop.wait)
     event(log, logging.INFO, "stopping")
     server.shutdown()
     server.server_close()
@@ -161,7 +161,8 @@ def _poll(
 ) -> None:
     """The work of one organization's thread, until `stop` is set."""
     org, analytics = organization.name, organization.analytics
-    with closing(open_organization(organization, observe=process.observer(org))) as cloud:
+    transfers = Signal.ROUTING_SHIFT in config.signals
+    with closing(open_organization(organization, observe=process.observer(org), transfers=transfers)) as cloud:
         reader = OrganizationReader(org, cloud, analytics, tell_revisions=partial(process.add_revisions, org))
         baselines = BaselineKeeper(org, cloud, analytics, interval_s=config.baseline_interval_s, signals=config.signals)
         # Several exporters may poll one organization: another host or another port is another name.

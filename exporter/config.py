@@ -1,5 +1,6 @@
 """`exporter.yml`: when to poll, where to listen, and what applies to which flow."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -8,7 +9,7 @@ from pydantic import Field, model_validator
 from genesys.evidence import Signal
 from genesys.excess import THRESHOLD_CAP
 from genesys.flows import Flow
-from genesys.organizations import Organizations
+from genesys.organizations import Analytics, Organizations
 from genesys.selectors import Match, Selectors, first_match
 from genesys.settings import Address, Listen, Problem, Seconds, Settings
 from genesys.thresholds import Judging
@@ -17,11 +18,14 @@ from genesys.thresholds import Judging
 class FlowPolicy(Judging):
     """One entry of `flows`: how the flows that it selects are judged, and whose they are."""
 
+    # Errors per conversation above which a flow fails; five times its own earlier ratio counts where that is more,
+    # unless the entry names the flow by `id`.
     threshold_ratio: Annotated[float, Field(strict=True, gt=0, le=THRESHOLD_CAP)] = 0.05
-    owner: str = ""  # an empty label is none to Prometheus
-    act_on: frozenset[Signal] = frozenset({Signal.ERROR_EXIT})
-    # What callers want changes as well as what flows do, and so do hang-ups: those page only who has asked for them.
-    watch: frozenset[Signal] = frozenset({Signal.ERROR_EXIT, Signal.RECOGNITION, Signal.STUCK, Signal.OUTCOME_FAILED})
+    owner: str = ""  # the label `owner`; an empty label is none to Prometheus
+    act_on: frozenset[Signal] = frozenset({Signal.ERROR_EXIT})  # signals that may cause a rollback; none: it only pages
+    # Signals that page where they do not act. What callers want changes as well as what flows do, and so do hang-ups:
+    # those page only who has asked for them.
+    watch: frozenset[Signal] = frozenset(Signal) - {Signal.FLOW_DISCONNECT, Signal.CALLER_HANGUP}
 
     @property
     def signals(self) -> tuple[Signal, ...]:
@@ -32,10 +36,13 @@ class FlowPolicy(Judging):
 class ExporterConfig(Settings):
     """The whole of `exporter.yml`."""
 
-    listen: Listen = Address("127.0.0.1", 9742)
-    poll_interval_s: Seconds = 60.0
-    stale_after_s: Seconds = 180.0  # three polls: one lost poll leaves no gap, an outage soon does
-    baseline_interval_s: Seconds = 3600.0  # the history comes by the hour
+    listen: Listen = Address("127.0.0.1", 9742)  # where `/metrics` is served; it tells names of flows
+    poll_interval_s: Seconds = 60.0  # between two polls; not longer than `analytics.bucket_s`
+    # For so long the last good poll is served; then its samples are dropped. Three polls: one lost poll leaves no gap,
+    # an outage soon does.
+    stale_after_s: Seconds = 180.0
+    baseline_interval_s: Seconds = 3600.0  # between two readings of the flows' earlier ratios; they come by the hour
+    # What applies to which flow, in order; without it, the defaults apply to all.
     flows: Selectors[FlowPolicy] = (FlowPolicy(match=Match.model_construct()),)
 
     @model_validator(mode="after")
@@ -56,17 +63,32 @@ class ExporterConfig(Settings):
         return tuple(signal for signal in Signal if any(signal in policy.signals for policy in self.flows))
 
 
+_TOLD_WITH: Mapping[Signal, tuple[str, Callable[[Analytics], bool]]] = {
+    Signal.ROUTING_SHIFT: ("transfers: true", lambda analytics: analytics.transfers),
+    Signal.OUTCOME_FAILED: ("outcomes: true", lambda analytics: analytics.outcomes),
+    Signal.ACTION_FAILURE: ("data_actions", lambda analytics: bool(analytics.data_actions)),
+    Signal.ACTION_SLOW: ("data_actions", lambda analytics: bool(analytics.data_actions)),
+}
+"""What `analytics` of an organization must have for a signal to be told."""
+
+
+def asked_for(analytics: Analytics) -> frozenset[Signal]:
+    """The signals that are told only where somebody wants them, and that somebody wants of this organization."""
+    return frozenset(signal for signal, (_, is_told) in _TOLD_WITH.items() if is_told(analytics))
+
+
 def disagreements(config: ExporterConfig, organizations: Organizations, config_file: Path) -> list[Problem]:
     """What is wrong with the two files together."""
     problems = [
         Problem(
             config_file,
             f"flows[{position}].act_on",
-            "outcome_failed is never told: no organization has analytics.outcomes: true; set it in organizations.yml",
+            f"{signal} is never told: no organization has analytics.{key}; set it in organizations.yml",
         )
         for position, policy in enumerate(config.flows)
-        if Signal.OUTCOME_FAILED in policy.act_on
-        and not any(organization.analytics.outcomes for organization in organizations.organizations)
+        for signal, (key, is_told) in _TOLD_WITH.items()
+        if signal in policy.act_on
+        and not any(is_told(organization.analytics) for organization in organizations.organizations)
     ]
     return problems + [
         Problem(

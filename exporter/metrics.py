@@ -1,6 +1,6 @@
 """The catalogue: every metric of the exporter with its type, labels and HELP text.
 
-Rules, dashboards and the README are compared with it. A changed name or label is
+Rules, dashboards and docs/metrics.md are compared with it. A changed name or label is
 a breaking change. Nothing here holds a value.
 """
 
@@ -32,8 +32,9 @@ FLOW_ERRORS = Metric(
     "genesys_flow_errors",
     "gauge",
     ("org", "flow_id", "flow_version", "signal", "window"),
-    "Conversations of one flow version that ended badly in the window, by signal; of the live version only those "
-    "since genesys_flow_live_since_timestamp_seconds. Of signals that do not act only the windows 15m and 60m, and "
+    "Conversations of one flow version that ended badly in the window, by signal (routing_shift: that were transferred "
+    "to the one target that has more than it had); of the live version only those since "
+    "genesys_flow_live_since_timestamp_seconds. Of signals that do not act only the windows 15m and 60m, and "
     f"nothing where none ended so within the hour, or no threshold is known. {WINDOW_DELAY}",
 )
 FLOW_VOLUME = Metric(
@@ -41,7 +42,7 @@ FLOW_VOLUME = Metric(
     "gauge",
     ("org", "flow_id", "flow_version", "signal", "window"),
     "Conversations of one flow version in the window that could have ended badly: the larger of entries and exits; "
-    "of the signal outcome_failed the flow outcomes. "
+    "of the signal outcome_failed the flow outcomes, of action_failure and action_slow the executions of data actions. "
     f"The live version always has it for signals that act, 0 included. {WINDOW_DELAY}",
 )
 FLOW_BREACH_MINUTES = Metric(
@@ -76,8 +77,9 @@ FLOW_THRESHOLD_RATIO = Metric(
     ("org", "flow_id", "signal"),
     "What the ratio of errors to volume is compared with, in (0, 0.9]: `threshold_ratio` in exporter.yml, or five "
     "times genesys_flow_baseline_ratio where that is larger and the threshold is not given for the flow's own id. Of "
-    "other signals than error_exit: the smaller of five times the baseline and the baseline plus 0.2, at least 0.05; "
-    "absent where the baseline is unknown or 0.7 and more.",
+    "other signals than error_exit: the smaller of five times the baseline and the baseline plus 0.2 (or plus eight "
+    "standard deviations of the flow's own hours, where that is more), at least 0.05; absent where the baseline is "
+    "unknown or 0.7 and more, and where this would be more than 0.9.",
 )
 FLOW_BASELINE_RATIO = Metric(
     "genesys_flow_baseline_ratio",
@@ -86,6 +88,14 @@ FLOW_BASELINE_RATIO = Metric(
     "Upper bound of the flow's own earlier ratio of errors to volume, from Genesys Cloud's analytics (seven days by "
     "the hour by default; at this hour of the day, where it is clearly higher then), read anew every "
     "`baseline_interval_s`. Absent while unknown.",
+)
+FLOW_SCATTER_RATIO = Metric(
+    "genesys_flow_scatter_ratio",
+    "gauge",
+    ("org", "flow_id", "signal"),
+    "How unevenly the flow's errors came before: standard deviation of those of an hour, relative to errors that come "
+    "each on its own (near 1; callers who dial again give about 1.7). Read with genesys_flow_baseline_ratio; the rules "
+    "take it between 1 and 2, and for 2 while it is absent.",
 )
 FLOW_LIVE_SINCE = Metric(
     "genesys_flow_live_since_timestamp_seconds",
@@ -126,6 +136,14 @@ DATA_END = Metric(
     "gauge",
     ("org",),
     "Unix time of the end of the newest settled bucket that the last successful poll asked for.",
+)
+SIGNAL_TOLD = Metric(
+    "genesys_signal_told",
+    "gauge",
+    ("org", "signal"),
+    "1 if the last poll told the signal, 0 if Genesys Cloud did not: only signals that exporter.yml watches or acts "
+    "on and that `analytics` in organizations.yml asks for (outcomes, transfers, data_actions); the others are always "
+    "told.",
 )
 NEWEST_EVENT = Metric(
     "genesys_newest_event_timestamp_seconds",
@@ -177,11 +195,13 @@ SNAPSHOT_METRICS = (
     FLOW_EXITS,
     FLOW_THRESHOLD_RATIO,
     FLOW_BASELINE_RATIO,
+    FLOW_SCATTER_RATIO,
     FLOW_LIVE_SINCE,
     FLOW_INFO,
     ORG_ERRORS,
     ORG_VOLUME,
     DATA_END,
+    SIGNAL_TOLD,
     NEWEST_EVENT,
 )
 """What a snapshot gives; dropped together when it is stale."""

@@ -22,7 +22,7 @@ from genesys.platform import FLOW_IDS_PER_QUERY
 
 DAY_S = 86400
 HOURS_CHUNK_S = 7 * DAY_S  # of hourly buckets, in one question
-QUERIES = 2  # for the same evidence: exits by reason, and entries
+QUERIES = 2  # for the same evidence: exits by reason, and entries; outcomes and data actions are one more each
 SHARE = 0.5  # of the rate limit; the rest is for the exporter and the receiver
 TOO_LARGE = (400, 413)  # nobody has seen which of them Genesys Cloud says
 MAX_WAITS = 10  # for a rate limit that somebody else uses up
@@ -121,6 +121,10 @@ class PastReader:
         minutes = self._minutes(days, span)
         return {flow_id: Past(hours[flow_id], minutes[flow_id]) for flow_id in by_flow}
 
+    @property
+    def _queries(self) -> int:
+        return QUERIES + self._analytics.outcomes + bool(self._analytics.data_actions)
+
     def _listed(self, flow_ids: Sequence[str]) -> list[Flow]:
         if not flow_ids:
             return self._patient.ask(self._cloud.flows)
@@ -159,7 +163,7 @@ class PastReader:
             self._analytics.settled_end(span.end),
             bucket_s,
         )
-        calls = QUERIES * sum(-(-len(flows) // FLOW_IDS_PER_QUERY) for flows in days.values())
+        calls = self._queries * sum(-(-len(flows) // FLOW_IDS_PER_QUERY) for flows in days.values())
         self._say(f"minutes: {len(days)} days, {calls} calls")
         for number, (day, flows) in enumerate(sorted(days.items()), start=1):
             self._say(f"minutes: day {number} of {len(days)}, {len(flows)} flows")
@@ -190,7 +194,7 @@ class PastReader:
         parts = -(-asked // FLOW_IDS_PER_QUERY)
         weeks = math.ceil((span.end - span.start + self._analytics.history_s) / HOURS_CHUNK_S)
         days = math.ceil((span.end - span.start) / DAY_S) + 1
-        most = asked + QUERIES * parts * (weeks + days)
+        most = asked + self._queries * parts * (weeks + days)
         return f"{listed} flows, {asked} of them published in the span: at most {most} more API calls"
 
 

@@ -62,10 +62,12 @@ class Poller:
     def poll(self, now: float) -> None:
         """One poll as of `now`. It never raises: a failure is published and logged, and the next poll tries again."""
         try:
-            snapshot = self._reader.read(now, self._baselines.ratios(now))
+            snapshot = self._reader.read(now, self._baselines.baselines(now))
+            snapshot = replace(snapshot, shares=self._baselines.shares(now))
             self._publish(snapshot, now)
-            if self._baselines.refresh(snapshot.live, now):
-                self._publish(replace(snapshot, baselines=self._baselines.ratios(now)), now)
+            if self._baselines.refresh(snapshot.live, now, snapshot.evidence.signals):
+                known, shares = self._baselines.baselines(now), self._baselines.shares(now)
+                self._publish(replace(snapshot, baselines=known, shares=shares), now)
         except GenesysError as error:
             event(log, logging.WARNING, "poll_failed", org=self._org, error=error, cure=_cure(error))
             self._publish_failure()

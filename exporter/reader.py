@@ -7,6 +7,7 @@ the organization's own figures (one), and now and then one flow or its versions.
 import logging
 from collections.abc import Callable, Iterable
 
+from exporter.config import asked_for
 from exporter.listing import Listing
 from exporter.live import (
     LiveVersions,
@@ -67,6 +68,7 @@ class OrganizationReader:
             evidence=evidence,
             conversations=self._read_conversations(evidence),
             baselines=baselines,
+            asked=asked_for(self._analytics),
         )
         self._note(snapshot, now)
         return snapshot

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from genesys.evidence import Column, Evidence
 
-BYTES = 8  # of a bucket in a column
+BYTES = 8  # of a bucket in the sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def fingerprints(evidence: Evidence) -> Fingerprints:
     together = 0
     for key, column in _columns(evidence):
         weight = hash(key) & 0x7FFFFFFF | 1
-        together += weight * int.from_bytes(column, sys.byteorder)
+        together += weight * int.from_bytes(array("Q", column), sys.byteorder)
     marks = array("Q", (together % (1 << 8 * BYTES * buckets)).to_bytes(BYTES * buckets, sys.byteorder))
     starts = range(evidence.start, evidence.end, evidence.bucket_s)
     return Fingerprints(evidence.start, evidence.end, dict(zip(starts, marks, strict=True)))

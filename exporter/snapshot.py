@@ -5,7 +5,7 @@ Genesys Cloud is `organization`'s work, serving is `page`'s.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exporter import metrics
 from exporter.config import ExporterConfig, FlowPolicy
@@ -13,12 +13,16 @@ from exporter.live import LiveVersion, LiveVersions
 from exporter.metrics import Sample
 from genesys.evidence import WINDOWS, Columns, Evidence, Signal, Tally
 from genesys.flows import Flow
+from genesys.history import NOTHING_KNOWN, Baseline
+from genesys.routing import KnownShares, Shift, largest_shift, turned
 
 ALL_WINDOWS = tuple(WINDOWS)
 LONG_WINDOWS = ("15m", "60m")  # five windows for everything would be a page of 110 MB at 5,000 flows
 
-Baselines = Mapping[tuple[str, Signal], float]
-"""Upper bound of a flow's own earlier ratio, by flow id and signal; absent while unknown."""
+Baselines = Mapping[tuple[str, Signal], Baseline]
+"""A flow's own past by flow id and signal; absent while its ratio is unknown."""
+Shares = Mapping[str, KnownShares]
+"""What each transfer target's share was, by flow id; absent while unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Snapshot:
     evidence: Evidence
     conversations: Mapping[int, tuple[int, int]] | None  # (errors, conversations) by bucket start
     baselines: Baselines
+    shares: Shares = field(default_factory=dict)
+    asked: frozenset[Signal] = frozenset()  # what is told only on demand, and was demanded
 
 
 def samples(snapshot: Snapshot, config: ExporterConfig) -> Iterator[Sample]:
@@ -50,6 +56,9 @@ def samples(snapshot: Snapshot, config: ExporterConfig) -> Iterator[Sample]:
         for version in sorted(versions.get(flow.id, set()) - {live.version if live else ""}):
             yield from _draining(snapshot, policy, flow.id, version)
     yield from _organization(snapshot)
+    for signal in config.signals:
+        if signal in snapshot.asked:
+            yield metrics.SIGNAL_TOLD, (snapshot.org, signal), signal in snapshot.evidence.signals
 
 
 def _versions_by_flow(evidence: Evidence) -> dict[str, set[str]]:
@@ -68,18 +77,22 @@ def _live(snapshot: Snapshot, policy: FlowPolicy, flow_id: str, live: LiveVersio
     yield metrics.FLOW_LIVE_SINCE, (org, flow_id, version), live.since
     columns = snapshot.evidence.columns(flow_id, version)
     for signal in _known_signals(snapshot, policy):
-        if not _is_always_told(policy, signal) and not columns.errors(signal):
+        shift = _shift(snapshot, flow_id, live) if signal is Signal.ROUTING_SHIFT else None
+        evidence = turned(snapshot.evidence, shift.target if shift else None)
+        if not _is_always_told(policy, signal) and not columns.errors(signal, evidence.towards):
             continue
-        baseline = snapshot.baselines.get((flow_id, signal))
-        threshold = policy.threshold_of(signal, baseline)
+        baseline = shift.baseline if shift else snapshot.baselines.get((flow_id, signal), NOTHING_KNOWN)
+        threshold = policy.threshold_of(signal, baseline.ratio, baseline.spread_ratio)
         yield metrics.FLOW_SIGNAL_ACTS, (org, flow_id, signal), signal in policy.act_on
-        if baseline is not None:
-            yield metrics.FLOW_BASELINE_RATIO, (org, flow_id, signal), baseline
+        if baseline.ratio is not None:
+            yield metrics.FLOW_BASELINE_RATIO, (org, flow_id, signal), baseline.ratio
+        if baseline.scatter is not None:
+            yield metrics.FLOW_SCATTER_RATIO, (org, flow_id, signal), baseline.scatter
         if threshold is None:
             continue  # there is nothing to compare the counts with
         yield metrics.FLOW_THRESHOLD_RATIO, (org, flow_id, signal), threshold
         windows = _windows_of(policy, signal)
-        counts = count_windows(snapshot.evidence, (flow_id, version), signal, threshold, live.since, windows)
+        counts = count_windows(evidence, (flow_id, version), signal, threshold, live.since, windows)
         for window, count in counts.items():
             yield from _window((org, flow_id, version, signal, window), count)
     yield from _passages(snapshot, flow_id, version, live.since)
@@ -88,7 +101,8 @@ def _live(snapshot: Snapshot, policy: FlowPolicy, flow_id: str, live: LiveVersio
 def _draining(snapshot: Snapshot, policy: FlowPolicy, flow_id: str, version: str) -> Iterator[Sample]:
     """A version that is not live: only the windows in which it still had outcomes. It cannot be accused."""
     for signal in _known_signals(snapshot, policy):
-        threshold = policy.threshold_of(signal, snapshot.baselines.get((flow_id, signal)))
+        baseline = snapshot.baselines.get((flow_id, signal), NOTHING_KNOWN)
+        threshold = policy.threshold_of(signal, baseline.ratio, baseline.spread_ratio)
         if threshold is None or not _is_always_told(policy, signal):
             continue
         windows = _windows_of(policy, signal)
@@ -97,6 +111,14 @@ def _draining(snapshot: Snapshot, policy: FlowPolicy, flow_id: str, version: str
             if count.tally.volume:
                 yield from _window((snapshot.org, flow_id, version, signal, window), count)
     yield from _passages(snapshot, flow_id, version, None)
+
+
+def _shift(snapshot: Snapshot, flow_id: str, live: LiveVersion) -> Shift | None:
+    """The one transfer target by which the live version is judged, if any has more than it had."""
+    shares = snapshot.shares.get(flow_id)
+    if shares is None:
+        return None
+    return largest_shift(snapshot.evidence, shares, flow_id=flow_id, version=live.version, since=live.since)
 
 
 def _known_signals(snapshot: Snapshot, policy: FlowPolicy) -> Iterator[Signal]:
@@ -132,7 +154,7 @@ def count_windows(
     The windows lie in each other: each bucket is counted once, on the way back from the newest.
     """
     columns = evidence.columns(*version)
-    errors, (entries, exits) = columns.errors(signal), columns.passages(signal)
+    errors, (entries, exits) = columns.errors(signal, evidence.towards), columns.passages(signal)
     counts: dict[str, WindowCount] = {}
     tally, breached, edge, begin = Tally(), 0, len(entries), columns.position(since)
     for window in windows:

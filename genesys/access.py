@@ -107,6 +107,15 @@ class Session:
         """When a read that begins now must have ended, with all its pages and repetitions (monotonic)."""
         return self._clock.monotonic() + self._deadline_s
 
+    def sign_in(self) -> None:
+        """Have a token. Raises `NotAllowed` for wrong credentials, else what a read raises."""
+        deadline = self.deadline()
+        repeat(
+            lambda: self._access.token(timeout_s=self._timeout_s, deadline=deadline),
+            deadline=deadline,
+            clock=self._clock,
+        )
+
     def read(self, request: Request, *, deadline: float) -> object:
         """Ask for something without changing it; repeated up to `deadline`, and once with a new token after a 401."""
 
@@ -138,6 +147,18 @@ class Session:
             if error.status == 401:
                 self._access.forget(token)
             raise
+
+    def read_elsewhere(self, request: Request) -> object:
+        """Ask another host, which is not told our token; repeated within the time of a read."""
+        deadline = self.deadline()
+        return repeat(lambda: self._send_elsewhere(request, deadline), deadline=deadline, clock=self._clock)
+
+    def write_elsewhere(self, request: Request) -> object:
+        """Change something at another host, which is not told our token: sent at most once, within `timeout_s`."""
+        return self._send_elsewhere(request, self._clock.monotonic() + self._timeout_s)
+
+    def _send_elsewhere(self, request: Request, deadline: float) -> object:
+        return self.connection.send(request, within_s=remaining_s(self._clock, self._timeout_s, deadline))
 
     def _send(self, request: Request, token: str, deadline: float) -> object:
         within_s = remaining_s(self._clock, self._timeout_s, deadline)

@@ -13,9 +13,7 @@ from typing import Annotated
 import msgspec
 
 from genesys.answers import moment, unexpected
-from genesys.evidence import Column, empty_column
-
-MAX_COUNT = 2**53 - 1  # what a float can hold
+from genesys.evidence import MAX_COUNT, Column, empty_column
 
 
 class Group(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -27,6 +25,11 @@ class Group(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     flow_id: str | None = None
     flow_version: str | None = None
     exit_reason: str | None = None
+    transfer_type: str | None = None
+    transfer_target_name: str | None = None  # never the address: it may be a person's telephone number
+    action_id: str | None = None
+    error_type: str | None = None
+    response_status: str | None = None
 
 
 class _Stats(msgspec.Struct, frozen=True, gc=False):
@@ -38,9 +41,15 @@ class _Metric(msgspec.Struct, frozen=True, gc=False):
     stats: _Stats
 
 
+class _View(msgspec.Struct, frozen=True, gc=False):
+    name: str
+    stats: _Stats
+
+
 class _Bucket(msgspec.Struct, frozen=True, gc=False):
     interval: str
     metrics: list[_Metric] | None = None
+    views: list[_View] | None = None
 
 
 class _Result(msgspec.Struct, frozen=True, gc=False):
@@ -56,13 +65,27 @@ _RESULTS, _RESULT = msgspec.json.Decoder(_Results), msgspec.json.Decoder(_Result
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 
 Row = tuple[Group, dict[str, Column]]
-"""Group, and a column of counts by metric."""
+"""Group, and a column of counts by metric, and by name of the view."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The part of a metric that is a time which took at least so long; its name is that of no metric."""
+
+    name: str
+    metric: str
+    at_least_s: float
+
+    def body(self) -> dict[str, object]:
+        at_least_ms = round(self.at_least_s * 1000)
+        return {"name": self.name, "target": self.metric, "function": "rangeBound", "range": {"gte": at_least_ms}}
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """Counts in [start, end), both Unix seconds on a bucket's edge; without `flow_ids` of all flows.
 
+    Flows and data actions are not told together: `action_ids` are for their own aggregates.
     A part of a longer `stretch` gives columns of that length, so that the columns of all parts add up.
     """
 
@@ -73,6 +96,8 @@ class Query:
     group_by: Sequence[str] = ()
     flow_ids: Sequence[str] = ()
     stretch: tuple[int, int] | None = None
+    action_ids: Sequence[str] = ()
+    views: Sequence[View] = ()
 
     def __post_init__(self) -> None:
         if self.end <= self.start or (self.end - self.start) % self.bucket_s:
@@ -86,8 +111,11 @@ class Query:
         }
         if self.group_by:
             body["groupBy"] = list(self.group_by)
-        if self.flow_ids:
-            predicates = [{"dimension": "flowId", "operator": "matches", "value": each} for each in self.flow_ids]
+        if self.views:
+            body["views"] = [view.body() for view in self.views]
+        dimension, values = ("actionId", self.action_ids) if self.action_ids else ("flowId", self.flow_ids)
+        if values:
+            predicates = [{"dimension": dimension, "operator": "matches", "value": each} for each in values]
             body["filter"] = {"type": "or", "predicates": predicates}
         return body
 
@@ -145,6 +173,8 @@ class RowReader:
 
     def __init__(self, query: Query) -> None:
         self._query = query
+        # What nobody asked for is not counted: the answer to another query may have it too.
+        self._asked = frozenset([*query.metrics, *(view.name for view in query.views)])
         self._kept = bytearray()
         self._looked_at = 0
         self._begun = False
@@ -202,17 +232,31 @@ class RowReader:
         self._unexpected = self._unexpected or f"{type(error).__name__}: {error}"
 
     def _columns(self, data: Iterable[_Bucket]) -> dict[str, Column]:
+        """A million buckets are read here: nothing is looked up that is the same as in the bucket before."""
         columns: dict[str, Column] = {}
+        positions, last, column = self._positions, "", empty_column(0)
         for item in data:
-            position = self._positions.get(item.interval)
+            position = positions.get(item.interval)
             if position is None:
-                position = self._positions[item.interval] = self._query.position(item.interval)
-            for metric in item.metrics or ():
-                column = columns.get(metric.metric)
-                if column is None:
-                    column = columns[metric.metric] = empty_column(self._query.buckets)
-                column[position] += metric.stats.count
+                position = positions[item.interval] = self._query.position(item.interval)
+            if item.metrics is not None:
+                for metric in item.metrics:
+                    if metric.metric != last:
+                        last = metric.metric
+                        column = columns.get(last) or self._column(columns, last)
+                    column[position] += metric.stats.count
+            if item.views is not None:
+                for view in item.views:
+                    found = columns.get(view.name) or self._column(columns, view.name)
+                    found[position] += view.stats.count
         return columns
+
+    def _column(self, columns: dict[str, Column], name: str) -> Column:
+        """A new one; one that nobody asked for is not kept."""
+        column = empty_column(self._query.buckets)
+        if name in self._asked:
+            columns[name] = column
+        return column
 
 
 @dataclass(frozen=True, slots=True)

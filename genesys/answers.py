@@ -28,6 +28,10 @@ class Answer:
             raise unexpected(self._endpoint, f"{key} is not a text")
         return value
 
+    def texts(self) -> Mapping[str, str]:
+        """Every field that is a text."""
+        return {key: value for key, value in self._fields.items() if isinstance(value, str)}
+
     def flag(self, key: str) -> bool:
         value = self._fields.get(key)
         if not isinstance(value, bool):
@@ -71,6 +75,13 @@ class Answer:
         if value is not None and not isinstance(value, list):
             raise unexpected(self._endpoint, f"{key} is not a list")
         return (Answer(self._endpoint, item) for item in value or ())
+
+    def moment(self, key: str) -> float:
+        """As `optional_moment`."""
+        value = self.optional_moment(key)
+        if value is None:
+            raise unexpected(self._endpoint, f"{key} is missing")
+        return value
 
     def optional_moment(self, key: str) -> float | None:
         """Unix seconds of a date, which Genesys Cloud writes as ISO-8601 or as epoch milliseconds."""

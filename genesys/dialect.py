@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from genesys.evidence import Evidence
 from genesys.flows import Flow, FlowVersion, Operation
 from genesys.stints import Stint
+
+if TYPE_CHECKING:
+    from genesys.jobs import Jobs  # which needs what is defined here
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,10 @@ class GenesysCloud(Protocol):
         Raises `Throttled`, `NotAllowed`, `Gone` or `Refused` when it had no
         effect; `Unavailable` when only `read_back` can tell.
         """
+
+    @property
+    def jobs(self) -> "Jobs | None":
+        """Export and deploy jobs; None in a dialect that has none."""
 
     def close(self) -> None:
         """Close the connections."""

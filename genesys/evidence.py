@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import add
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
+
+from genesys.transfers import OTHERS, Target, Towards, largest
 
 WINDOWS: Mapping[str, int] = MappingProxyType({"1m": 1, "2m": 2, "5m": 5, "15m": 15, "60m": 60})
 """Label of each window and its length in buckets."""
@@ -29,6 +31,9 @@ class Signal(StrEnum):
     RECOGNITION = "recognition"  # speech or keys that the flow does not understand
     STUCK = "stuck"  # no way out: the session expires
     OUTCOME_FAILED = "outcome_failed"  # the flow itself says that the caller did not get what the call was about
+    ROUTING_SHIFT = "routing_shift"  # one transfer target takes over
+    ACTION_FAILURE = "action_failure"  # data actions fail, and the flow goes on without their answer
+    ACTION_SLOW = "action_slow"  # data actions take long, and callers wait in silence
 
 
 BAD_EXITS: Mapping[Signal, frozenset[str]] = MappingProxyType(
@@ -43,7 +48,9 @@ BAD_EXITS: Mapping[Signal, frozenset[str]] = MappingProxyType(
         Signal.STUCK: frozenset({"SESSION_EXPIRE_DISCONNECT"}),
     }
 )
-"""By signal. `outcome_failed` is counted by the flow outcomes instead: a call may have several, or none."""
+"""By signal. `outcome_failed` is counted by the flow outcomes instead, and those of data actions by executions: a call
+may have several, or none. Of `routing_shift` those are bad that are transferred to the one target that is looked at."""
+ACTION_SIGNALS = frozenset({Signal.ACTION_FAILURE, Signal.ACTION_SLOW})
 EVERY_SIGNAL = frozenset(Signal)
 
 
@@ -73,32 +80,79 @@ class Tally:
         return Tally(self.errors + other.errors, self.entries + other.entries, self.exits + other.exits)
 
 
+class Executions(NamedTuple):
+    """How often a data action ran; `failed` and `slow` of them did so."""
+
+    ran: int = 0
+    failed: int = 0
+    slow: int = 0
+
+    def bad(self, signal: Signal) -> int:
+        return self.slow if signal is Signal.ACTION_SLOW else self.failed
+
+    def plus(self, other: "Executions") -> "Executions":
+        return Executions(*map(add, self, other))
+
+
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What Genesys Cloud reports for one flow version and one bucket: entries, exits by exit reason, flow outcomes."""
+    """What Genesys Cloud reports for one flow version and one bucket.
+
+    Entries, exits by exit reason, flow outcomes, executions by the id of the data action, and
+    `transfers`, which are exits too, by target.
+    """
 
     entries: int = 0
     exits: Mapping[str, int] = field(default_factory=dict)
     outcomes: int = 0
     failed_outcomes: int = 0
+    actions: Mapping[str, Executions] = field(default_factory=dict)
+    transfers: Mapping[Target, int] = field(default_factory=dict)
 
-    def tally(self, signal: Signal) -> Tally:
+    def tally(self, signal: Signal, towards: Towards | None = None) -> Tally:
+        """`towards` says what `routing_shift` looks at; without it nothing is bad by that signal."""
         if signal is Signal.OUTCOME_FAILED:
             return Tally(self.failed_outcomes, exits=max(self.outcomes, self.failed_outcomes))
-        bad = BAD_EXITS[signal]
-        errors = sum(count for reason, count in self.exits.items() if reason in bad)
+        if signal in ACTION_SIGNALS:
+            ran = self.actions.values()
+            return Tally(sum(action.bad(signal) for action in ran), exits=sum(action.ran for action in ran))
+        if signal is Signal.ROUTING_SHIFT:
+            errors = sum(self.transfers[one] for one in towards.among(self.transfers)) if towards else 0
+        else:
+            errors = sum(count for reason, count in self.exits.items() if reason in BAD_EXITS[signal])
         return Tally(errors, self.entries, sum(self.exits.values()))
 
 
-Column: TypeAlias = "array[int]"  # of unsigned 64-bit numbers: objects of their own would need four times the room
+Column: TypeAlias = "array[int]"  # of unsigned 32-bit numbers: objects of their own would need eight times the room
+_CODE, _BYTES = "I", array("I").itemsize
+MAX_COUNT = 2 ** (8 * _BYTES) - 1  # more conversations than there are people, within one bucket
 
 
 def empty_column(buckets: int) -> Column:
-    return array("Q", bytes(8 * buckets))
+    return array(_CODE, bytes(_BYTES * buckets))
+
+
+def column_of(counts: Iterable[int]) -> Column:
+    """Raises OverflowError for counts above `MAX_COUNT`."""
+    return array(_CODE, counts)
+
+
+class ActionColumns(NamedTuple):
+    """Executions of one data action, by position."""
+
+    ran: Column
+    failed: Column
+    slow: Column
+
+    def bad(self, signal: Signal) -> Column:
+        return self.slow if signal is Signal.ACTION_SLOW else self.failed
+
+    def plus(self, other: "ActionColumns") -> "ActionColumns":
+        return ActionColumns(*map(_added, self, other))
 
 
 def _added(one: Column, other: Column) -> Column:
-    return array("Q", map(add, one, other))
+    return column_of(map(add, one, other))
 
 
 def _summed(columns: Sequence[Sequence[int]], buckets: int) -> Sequence[int]:
@@ -115,7 +169,10 @@ class Columns(Mapping[int, Outcomes]):
     a further column.
     """
 
-    __slots__ = ("_every_exit", "bucket_s", "entries", "exits", "failed_outcomes", "outcomes", "start")
+    __slots__ = (
+        *("_every_exit", "actions", "bucket_s", "entries", "exits"),
+        *("failed_outcomes", "outcomes", "start", "transfers"),
+    )
 
     def __init__(self, start: int, buckets: int, bucket_s: int) -> None:
         self.start, self.bucket_s = start, bucket_s
@@ -123,6 +180,8 @@ class Columns(Mapping[int, Outcomes]):
         self.exits: dict[str, Column] = {}  # by exit reason
         self.outcomes: Column | None = None  # most flows have none
         self.failed_outcomes: Column | None = None
+        self.transfers: dict[Target, Column] = {}  # exits as well
+        self.actions: dict[str, ActionColumns] = {}  # by action id; few flows have any
         self._every_exit: Sequence[int] | None = None
 
     @classmethod
@@ -135,6 +194,9 @@ class Columns(Mapping[int, Outcomes]):
                 columns._set_outcomes(position, outcomes[bucket])
                 for reason, count in outcomes[bucket].exits.items():
                     columns.exits.setdefault(reason, empty_column(len(columns.entries)))[position] = count
+                for target, count in outcomes[bucket].transfers.items():
+                    columns.transfers.setdefault(target, empty_column(len(columns.entries)))[position] = count
+                columns._set_actions(position, outcomes[bucket].actions)
         return columns
 
     def add_entries(self, counts: Column) -> None:
@@ -145,6 +207,19 @@ class Columns(Mapping[int, Outcomes]):
         known = self.exits.get(reason)
         self.exits[reason] = counts if known is None else _added(known, counts)
         self._every_exit = None
+
+    def add_transfers(self, target: Target, counts: Column) -> None:
+        """Exits that were added as such, too; whoever gives the counts must not change them afterwards."""
+        known = self.transfers.get(target)
+        self.transfers[target] = counts if known is None else _added(known, counts)
+
+    def keep_largest_targets(self) -> None:
+        """Put all other targets together: there may be as many as the organization has people."""
+        kept = largest({target: sum(column) for target, column in self.transfers.items()})
+        rest = [column for target, column in self.transfers.items() if target not in kept]
+        if rest:
+            self.transfers = {target: self.transfers[target] for target in sorted(kept, key=str)}
+            self.transfers[OTHERS] = column_of(_summed(rest, len(self.entries)))
 
     def add_outcomes(self, counts: Column, failed: Column) -> None:
         """Whoever gives the counts must not change them afterwards."""
@@ -157,6 +232,18 @@ class Columns(Mapping[int, Outcomes]):
             self.failed_outcomes = self.failed_outcomes or empty_column(len(self.entries))
             self.outcomes[position], self.failed_outcomes[position] = told.outcomes, told.failed_outcomes
 
+    def add_executions(self, action_id: str, counts: ActionColumns) -> None:
+        """Whoever gives the counts must not change them afterwards."""
+        known = self.actions.get(action_id)
+        self.actions[action_id] = counts if known is None else known.plus(counts)
+
+    def _set_actions(self, position: int, told: Mapping[str, Executions]) -> None:
+        for action_id, executions in told.items():
+            if action_id not in self.actions:
+                self.actions[action_id] = ActionColumns(*(empty_column(len(self.entries)) for _ in executions))
+            for column, count in zip(self.actions[action_id], executions, strict=True):
+                column[position] = count
+
     @property
     def every_exit(self) -> Sequence[int]:
         """Exits of all reasons by position."""
@@ -164,29 +251,41 @@ class Columns(Mapping[int, Outcomes]):
             self._every_exit = _summed(list(self.exits.values()), len(self.entries))
         return self._every_exit
 
-    def errors(self, signal: Signal) -> Sequence[int] | None:
+    def errors(self, signal: Signal, towards: Towards | None = None) -> Sequence[int] | None:
         """Bad outcomes by position; None if there is none, as with most versions."""
         if signal is Signal.OUTCOME_FAILED:
             return self.failed_outcomes if self.failed_outcomes and any(self.failed_outcomes) else None
-        found = [column for reason, column in self.exits.items() if reason in BAD_EXITS[signal] and any(column)]
+        if signal in ACTION_SIGNALS:
+            bad = [column for action in self.actions.values() if any(column := action.bad(signal))]
+            return _summed(bad, len(self.entries)) if bad else None
+        if signal is Signal.ROUTING_SHIFT:
+            found = [self.transfers[target] for target in towards.among(self.transfers)] if towards else []
+        else:
+            found = [column for reason, column in self.exits.items() if reason in BAD_EXITS[signal] and any(column)]
         return _summed(found, len(self.entries)) if found else None
 
     def passages(self, signal: Signal) -> tuple[Sequence[int], Sequence[int]]:
-        """Entries and exits by position, as the signal counts them: of flow outcomes only what has ended is known."""
+        """Entries and exits by position, as the signal counts them.
+
+        Of flow outcomes and of executions only what has ended is known.
+        """
+        if signal in ACTION_SIGNALS:
+            ran = [action.ran for action in self.actions.values()]
+            return empty_column(len(self.entries)), _summed(ran, len(self.entries))
         if signal is not Signal.OUTCOME_FAILED:
             return self.entries, self.every_exit
         nothing = empty_column(len(self.entries))
-        ended = array("Q", map(max, self.outcomes or nothing, self.failed_outcomes or nothing))
+        ended = column_of(map(max, self.outcomes or nothing, self.failed_outcomes or nothing))
         return nothing, ended
 
     def position(self, since: float) -> int:
         """Position of the first bucket that begins at or after `since`."""
         return min(len(self.entries), max(0, math.ceil((since - self.start) / self.bucket_s)))
 
-    def tallies(self, signal: Signal, since: float) -> dict[int, Tally]:
+    def tallies(self, signal: Signal, since: float, towards: Towards | None = None) -> dict[int, Tally]:
         """Tally by bucket start, of the buckets that begin at or after `since` and have any outcome."""
         entries, exits = self.passages(signal)
-        errors = self.errors(signal) or empty_column(len(entries))
+        errors = self.errors(signal, towards) or empty_column(len(entries))
         return {
             self.start + position * self.bucket_s: Tally(errors[position], entries[position], exits[position])
             for position in range(self.position(since), len(entries))
@@ -215,14 +314,21 @@ class Columns(Mapping[int, Outcomes]):
         outcomes, failed = (
             0 if column is None else column[position] for column in (self.outcomes, self.failed_outcomes)
         )
-        if not exits and not self.entries[position] and not outcomes and not failed:
+        actions = {
+            action_id: Executions(*(column[position] for column in columns))
+            for action_id, columns in self.actions.items()
+            if columns.ran[position]
+        }
+        if not exits and not self.entries[position] and not outcomes and not failed and not actions:
             raise KeyError(bucket)
-        return Outcomes(self.entries[position], exits, outcomes, failed)
+        transfers = {target: column[position] for target, column in self.transfers.items() if column[position]}
+        return Outcomes(self.entries[position], exits, outcomes, failed, actions, transfers)
 
     def __iter__(self) -> Iterator[int]:
         exits, (_, outcomes) = self.every_exit, self.passages(Signal.OUTCOME_FAILED)
+        ran = self.passages(Signal.ACTION_FAILURE)[1]
         for position, entered in enumerate(self.entries):
-            if entered or exits[position] or outcomes[position]:
+            if entered or exits[position] or outcomes[position] or ran[position]:
                 yield self.start + position * self.bucket_s
 
     def __len__(self) -> int:
@@ -240,6 +346,8 @@ class Evidence:
     that is absent had no outcome. `outcomes` maps (flow id, flow version) to
     bucket start to outcomes: to `Columns` where there may be very many. Of
     signals that are not in `signals` nobody knows how often they occurred.
+    `routing_shift` counts what goes `towards` one target; without it, nothing. Where it
+    `is_spread`, figures of longer stretches were spread over buckets: only sums are right.
     """
 
     start: int
@@ -247,13 +355,15 @@ class Evidence:
     bucket_s: int
     outcomes: Mapping[tuple[str, str], Mapping[int, Outcomes]]
     signals: frozenset[Signal] = EVERY_SIGNAL
+    towards: Towards | None = None
+    is_spread: bool = False
 
     def tallies(self, flow_id: str, version: str, signal: Signal, since: float = 0.0) -> dict[int, Tally]:
         """Tally by bucket start, of the buckets that begin at or after `since`."""
         buckets = self.outcomes.get((flow_id, version), {})
         if isinstance(buckets, Columns):
-            return buckets.tallies(signal, since)
-        return {start: outcome.tally(signal) for start, outcome in buckets.items() if start >= since}
+            return buckets.tallies(signal, since, self.towards)
+        return {start: outcome.tally(signal, self.towards) for start, outcome in buckets.items() if start >= since}
 
     def columns(self, flow_id: str, version: str) -> Columns:
         """The version's outcomes as columns, for those who count many versions; empty ones if it has none."""
@@ -261,6 +371,15 @@ class Evidence:
         if isinstance(buckets, Columns):
             return buckets
         return Columns.of(buckets, self.start, self.end, self.bucket_s)
+
+    def executions(self, flow_id: str, version: str, since: float) -> dict[str, Executions]:
+        """By the id of the data action, in the buckets that begin at or after `since`."""
+        found: dict[str, Executions] = {}
+        for start, outcomes in self.outcomes.get((flow_id, version), {}).items():
+            if start >= since:
+                for action_id, more in outcomes.actions.items():
+                    found[action_id] = found.get(action_id, Executions()).plus(more)
+        return found
 
     def versions(self, flow_id: str) -> set[str]:
         """Versions of the flow that have any outcome here."""

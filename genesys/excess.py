@@ -4,8 +4,8 @@ The same test as the shipped rules (`alert_rules/rollback.rules.yml`), for those
 who read Genesys Cloud themselves. A version is convicted by a window when
 
 - its ratio is above the flow's threshold (policy),
-- its errors are more than chance makes of the flow's earlier ratio `b`:
-  errors - b*volume > z*sqrt(b*(1-b)*volume) + c (certainty),
+- its errors are more than chance makes of the flow's earlier ratio `b` and its scatter `s`:
+  errors - b*volume > s*(z*sqrt(b*(1-b)*volume) + c) (certainty),
 - some buckets of the window were above the threshold themselves, the more the longer it is, and
 - no shorter window acquits it: there the ratio is within the threshold, and well below what the accusing window
   shows (a burst that healed). What is over for a window is over for the longer ones.
@@ -27,16 +27,18 @@ BASELINE_FACTOR = 5.0  # times the flow's own earlier ratio: half-hour swings of
 RELATIVE_FLOOR_RATIO = 0.05  # as of errors by default: what is rarer costs few callers much
 RELATIVE_MOST_RATIO = 0.7  # of conversations that always end so nobody could tell that more do
 RELATIVE_STEP_RATIO = 0.2  # of hang-ups that were 25 % nobody could ever see five times as many
+RELATIVE_SPREADS = 8.0  # or so many times what the ratio varies from hour to hour: single half hours stay below it
 
 
 @dataclass(frozen=True, slots=True)
 class ExcessLimits:
     """Constants of the test, as in the rules; they come from `make bench-detection`."""
 
-    z: float = 3.0
-    c: float = 6.0  # a caller who fails and dials again is up to four errors
+    z: float = 3.25
+    c: float = 4.5  # a few errors that come each on their own
     baseline_floor_ratio: float = 0.01  # with 0 errors before, one error would be infinitely significant
-    acquitting_z: float = 1.2  # so far below what it would be if it went on as in the accusing window
+    most_scatter: float = 2.0  # also that of a flow of which nobody knows it; with more, no small flow could be accused
+    acquitting_z: float = 1.1  # so far below what it would be if it went on as in the accusing window
     breach_minutes: Mapping[str, int] = field(default_factory=lambda: BREACH_MINUTES)
 
 
@@ -84,16 +86,18 @@ def is_relative(signal: Signal) -> bool:
     return signal is not Signal.ERROR_EXIT
 
 
-def relative_threshold(baseline_ratio: float | None) -> float | None:
+def relative_threshold(baseline_ratio: float | None, spread_ratio: float | None = None) -> float | None:
     """What the ratio of a relative signal is compared with: clearly more than the flow's own earlier ratio.
 
-    None where that ratio is unknown, and where so many conversations always
-    ended so that nothing above it could be told apart: then nothing is accused.
+    And more than it varies from hour to hour by itself, where that is known. None
+    where the ratio is unknown, and where so many conversations always ended so, or
+    ended so in some hours, that nothing above could be told apart: then nothing is accused.
     """
     if baseline_ratio is None or baseline_ratio >= RELATIVE_MOST_RATIO:
         return None
-    raised = min(BASELINE_FACTOR * baseline_ratio, baseline_ratio + RELATIVE_STEP_RATIO)
-    return max(RELATIVE_FLOOR_RATIO, raised)
+    step = max(RELATIVE_STEP_RATIO, RELATIVE_SPREADS * (spread_ratio or 0.0))
+    threshold = max(RELATIVE_FLOOR_RATIO, min(BASELINE_FACTOR * baseline_ratio, baseline_ratio + step))
+    return None if threshold > THRESHOLD_CAP else threshold
 
 
 def chance_ratio(baseline_ratio: float | None, threshold_ratio: float, limits: ExcessLimits) -> float:
@@ -107,6 +111,11 @@ def chance_ratio(baseline_ratio: float | None, threshold_ratio: float, limits: E
     return min(THRESHOLD_CAP, max(limits.baseline_floor_ratio, baseline_ratio))
 
 
+def chance_factor(scatter: float | None, limits: ExcessLimits) -> float:
+    """How much more than of independent errors chance explains: the flow's own scatter, at its worst where unknown."""
+    return limits.most_scatter if scatter is None else min(limits.most_scatter, max(1.0, scatter))
+
+
 def find_excess(
     tallies: Mapping[int, Tally],
     *,
@@ -114,17 +123,20 @@ def find_excess(
     bucket_s: int,
     threshold_ratio: float,
     baseline_ratio: float | None,
+    scatter: float | None,
     limits: ExcessLimits | None = None,
 ) -> Finding:
     """Judge one version by its tallies (bucket start → tally) up to `end`, the end of the newest settled bucket."""
     limits = limits or ExcessLimits()
     base = chance_ratio(baseline_ratio, threshold_ratio, limits)
+    factor = chance_factor(scatter, limits)
     windows = tuple(
         _judge(
             label,
             tuple(window_of(tallies, end=end, bucket_s=bucket_s, buckets=buckets).values()),
             threshold_ratio,
             base,
+            factor,
             limits,
         )
         for label, buckets in WINDOWS.items()
@@ -151,11 +163,11 @@ def _is_over(accusing: WindowFinding, shorter: WindowFinding, limits: ExcessLimi
 
 
 def _judge(
-    label: str, tallies: tuple[Tally, ...], threshold: float, base: float, limits: ExcessLimits
+    label: str, tallies: tuple[Tally, ...], threshold: float, base: float, factor: float, limits: ExcessLimits
 ) -> WindowFinding:
     tally = total(tallies)
     breached = breach_minutes(tallies, threshold)
-    chance = limits.z * math.sqrt(base * (1 - base) * tally.volume) + limits.c
+    chance = factor * (limits.z * math.sqrt(base * (1 - base) * tally.volume) + limits.c)
     strength = tally.errors - base * tally.volume - chance
     above = tally.errors > threshold * tally.volume
     return WindowFinding(

@@ -84,6 +84,8 @@ def calls_per_poll(flows: int) -> int:
 class Guide:
     """`genesys.dialect.GenesysCloud` in the dialect `guide`; what may be counted on is written there."""
 
+    jobs = None  # the guide names none
+
     def __init__(self, session: Session, *, api_url: str, flows: Sequence[NamedFlow], bucket_s: int) -> None:
         """`bucket_s` is the length of the buckets that are polled, and so how often somebody looks at a flow."""
         self._session = session
@@ -124,7 +126,7 @@ class Guide:
                 for bucket, part in zip(buckets, figures.spread(len(buckets)), strict=True):
                     if part.volume:
                         found.setdefault((flow_id, one.version), {})[bucket] = part.outcomes()
-        return Evidence(start, end, bucket_s, found, SIGNALS)
+        return Evidence(start, end, bucket_s, found, SIGNALS, is_spread=max_buckets > 1)
 
     def conversations(self, start: int, end: int, *, bucket_s: int) -> Mapping[int, tuple[int, int]]:
         self._begin(start, end, bucket_s)

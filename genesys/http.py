@@ -9,7 +9,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
@@ -29,6 +29,7 @@ T = TypeVar("T")
 MAX_KEPT_BYTES = 32 * 1024 * 1024  # the longest list in one piece, a page of 500 flows, has less than 1 MB
 MAX_ANSWER_BYTES = 1024 * 1024 * 1024  # 20,000 busy flows × 60 minutes × two exit reasons are 310 MB
 MAX_MESSAGE_CHARS = 300
+PIECE_BYTES = 64 * 1024
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 8.0
 MAX_WAIT_S = 86_400.0  # longer is nobody's limit, and what adds it to a date must not overflow
@@ -77,12 +78,14 @@ def _no_constant(name: str) -> float:
 class Request:
     """One request; `endpoint` is its template for metrics (`flows/{id}`), so that their number stays bounded."""
 
-    method: Literal["GET", "PATCH", "POST"]
+    method: Literal["GET", "PATCH", "POST", "PUT"]
     url: str
     endpoint: str
     params: Mapping[str, str | int] = field(default_factory=dict)
     json: object = None
     form: Mapping[str, str] | None = None
+    content: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     authorization: str = field(default="", repr=False)
     reader: Callable[[], Reader] = Whole  # of a 2xx answer
     metered: bool = True  # counts against the rate limit that `Connection.rate_limit` tells
@@ -98,14 +101,19 @@ class Connection:
         self,
         *,
         observe: Observer | None = None,
+        permits: Callable[[Request], bool] = lambda _: True,
         transport: httpx.BaseTransport | None = None,
         clock: Clock | None = None,
         max_kept_bytes: int = MAX_KEPT_BYTES,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
+        """What is not permitted is never sent: it is an AssertionError."""
         self.clock = clock or Clock()
         self.rate_limit: RateLimit | None = None
+        # How far the `Date` of the newest answer is ahead of our clock. It has whole seconds, and was on its way.
+        self.ahead_s: float | None = None
         self._observe = observe
+        self._permits = permits
         self._max_kept_bytes = max_kept_bytes
         self._max_answer_bytes = max_answer_bytes
         self._client = httpx.Client(
@@ -121,6 +129,8 @@ class Connection:
         The request is on its way within `within_s` or not at all, and an answer
         that takes longer than that is given up.
         """
+        if not self._permits(request):
+            raise AssertionError(f"{request.method} {request.endpoint} may not be sent here")
         started = self.clock.monotonic()
         code = "error"
         try:
@@ -149,12 +159,15 @@ class Connection:
             with self._client.stream(
                 request.method,
                 request.url,
-                params=dict(request.params),
+                params=dict(request.params) or None,  # an empty one would take away the query that the URL has
                 json=request.json,
                 data=request.form,
-                headers={"Authorization": request.authorization} if request.authorization else None,
+                content=None if request.content is None else self._pieces(request.content, started + within_s, host),
+                headers=_headers(request),
                 timeout=_timeouts(within_s),
             ) as response:
+                sent_at = _date(response.headers.get("Date", ""))
+                self.ahead_s = self.ahead_s if sent_at is None else sent_at - self.clock.now()
                 if request.metered:
                     self._keep_rate_limit(response.headers)
                 reader = request.reader() if response.is_success else Whole()
@@ -173,6 +186,13 @@ class Connection:
                     raise Unavailable(f"answer from {host} is larger than {most} bytes")
             if self.clock.monotonic() > deadline:
                 raise Unavailable(f"answer from {host} was not complete in time")
+
+    def _pieces(self, content: bytes, deadline: float, host: str) -> Iterator[bytes]:
+        """A body that is broken off at the deadline: httpx' own timeout starts anew with every piece of it."""
+        for start in range(0, len(content), PIECE_BYTES):
+            if self.clock.monotonic() > deadline:
+                raise Unavailable(f"{host} did not take everything in time")
+            yield content[start : start + PIECE_BYTES]
 
     def _keep_rate_limit(self, headers: httpx.Headers) -> None:
         allowed = _number(headers.get("inin-ratelimit-allowed"))
@@ -210,6 +230,12 @@ def repeat(call: Callable[[], T], *, deadline: float, clock: Clock) -> T:
         reraise=True,
     )
     return retrying(call)
+
+
+def _headers(request: Request) -> Mapping[str, str]:
+    own = {"Authorization": request.authorization} if request.authorization else {}
+    length = {} if request.content is None else {"Content-Length": str(len(request.content))}
+    return {**request.headers, **own, **length}
 
 
 def _timeouts(within_s: float) -> httpx.Timeout:

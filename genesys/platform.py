@@ -6,22 +6,35 @@ look as documented is `Unavailable`, never a guess: half an answer is none.
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from urllib.parse import quote
 
 from genesys.access import Session
+from genesys.actions import REFUSED, Actions, DataAction
 from genesys.aggregates import Group, Query, Row, RowReader, iso, rows
 from genesys.answers import Answer, unexpected
 from genesys.dialect import RateLimit
-from genesys.errors import GenesysError, NotAllowed, Refused
-from genesys.evidence import EVERY_SIGNAL, Column, Columns, Evidence, Signal, empty_column
+from genesys.errors import GenesysError, Gone, NotAllowed, Refused, Unavailable
+from genesys.evidence import (
+    ACTION_SIGNALS,
+    EVERY_SIGNAL,
+    ActionColumns,
+    Column,
+    Columns,
+    Evidence,
+    Signal,
+    empty_column,
+)
 from genesys.flows import Flow, FlowVersion, Operation
 from genesys.http import Request
+from genesys.jobs import Jobs
 from genesys.log import event
 from genesys.stints import Stint
+from genesys.transfers import target_of
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +45,7 @@ FLOW_IDS_PER_QUERY = 100
 # 5,000 busy flows.
 BUCKETS_PER_QUERY = 60
 NAMED_FACTOR = 24  # times as many where a hundred flows are named at most: a day by the minute, or a week of hours
+WITHOUT_TARGETS = 30  # evidences, half an hour of polls
 TOO_LARGE = (400, 413)  # nobody has seen how Genesys Cloud refuses what would be too much for it
 MAX_HALVINGS = 3  # what is refused as an eighth too is wrong, and not too large
 
@@ -42,18 +56,36 @@ CONVERSATIONS = "nConversations"  # new, and not known everywhere yet
 OFFERED = "nOffered"  # the next best, known for long
 FLOW_AGGREGATES = "analytics/flows/aggregates/query"
 _VERSION = ("flowId", "flowVersion")
-_WITHOUT_OUTCOMES = EVERY_SIGNAL - {Signal.OUTCOME_FAILED}
+_REASON, _TRANSFER = ("exitReason",), ("transferType", "transferTargetName")
+TRANSFERRED = "TRANSFER"  # the exit reason
+_ALWAYS_TOLD = EVERY_SIGNAL - ACTION_SIGNALS - {Signal.OUTCOME_FAILED, Signal.ROUTING_SHIFT}
 DEBUG_VERSION = "debug"  # test calls of the Architect editor
 
 
 class Platform:
     """`genesys.dialect.GenesysCloud` in the dialect `platform`; what may be counted on is written there."""
 
-    def __init__(self, session: Session, *, api_url: str, outcomes: bool = False) -> None:
-        """Flow outcomes are asked for only with `outcomes`: they cost a request more with each evidence."""
+    def __init__(
+        self,
+        session: Session,
+        *,
+        api_url: str,
+        outcomes: bool = False,
+        transfers: bool = False,
+        data_actions: Sequence[DataAction] = (),
+    ) -> None:
+        """Flow outcomes and data actions are asked for only if wanted: each is a request more with each evidence.
+
+        Transfers are told by their target only with `transfers`: they cost no request, but make the answers longer.
+        """
         self._outcomes = outcomes
+        self._transfers = transfers
+        self._without_targets = 0  # so often more, after they could not be told once
+        self._tells_others = False  # whether exits that are no transfers were told together with targets
+        self._actions = Actions(data_actions)
         self._session = session
         self._api = f"{api_url}/api/v2"
+        self.jobs = Jobs(session, api_url=api_url)
         self._buckets_per_query = BUCKETS_PER_QUERY  # fewer, once so many were refused
         self._flow_ids_per_query = FLOW_IDS_PER_QUERY
         self._volume_metric = CONVERSATIONS
@@ -67,21 +99,68 @@ class Platform:
         self._session.connection.close()
 
     def evidence(self, start: int, end: int, *, bucket_s: int, flow_ids: Sequence[str] = ()) -> Evidence:
-        """A long stretch is asked for in parts, each within a deadline of its own."""
+        """A long stretch is asked for in parts, each within a deadline of its own.
+
+        Where Genesys Cloud refuses to tell exits by transfer target, or then leaves out those that are no transfers,
+        they are told without from now on; where it fails to tell them, for a while. What ends badly matters more than
+        where the rest goes.
+        """
+        if not self._transfers:
+            return self._ask_evidence(start, end, bucket_s, flow_ids, by_target=False)
+        if self._without_targets > 0:
+            self._without_targets -= 1
+            return self._ask_evidence(start, end, bucket_s, flow_ids, by_target=False)
+        why, passes = "leaves out exits that are no transfers", False
+        try:
+            found = self._ask_evidence(start, end, bucket_s, flow_ids, by_target=True)
+            self._tells_others = self._tells_others or _tells_other_exits(found)
+            if self._tells_others:
+                return found
+        except (Refused, Unavailable) as error:
+            found, why, passes = None, str(error), error.status not in TOO_LARGE
+        plain = self._ask_evidence(start, end, bucket_s, flow_ids, by_target=False)
+        if found is not None and not _tells_other_exits(plain):
+            return found
+        if passes:
+            self._without_targets = WITHOUT_TARGETS
+        else:
+            self._transfers = False
+        _tell_that_transfers_are_not_told(why)
+        return plain
+
+    def _ask_evidence(
+        self, start: int, end: int, bucket_s: int, flow_ids: Sequence[str], *, by_target: bool
+    ) -> Evidence:
+        exits_by = (*_REASON, *_TRANSFER) if by_target else _REASON
         found: dict[tuple[str, str], Columns] = {}
+        ran: dict[str, ActionColumns] = {}
         most = self._buckets_per_query * (NAMED_FACTOR if flow_ids else 1)
+        untold: set[Signal] = set()
         for part in Query(start, end, bucket_s, ()).parts(most):
             deadline = self._session.deadline()
-            for chunk in _chunks(flow_ids, self._flow_ids_per_query):
-                asked = replace(part, flow_ids=chunk)
+            asked_for = [replace(part, flow_ids=chunk) for chunk in _chunks(flow_ids, self._flow_ids_per_query)]
+            for asked in asked_for:
                 # Two queries: it is not documented whether what has just started is counted without an exit reason.
-                for metric, group_by in ((ENDED, ("exitReason",)), (STARTED, ())):
+                for metric, group_by in ((ENDED, exits_by), (STARTED, ())):
                     query = replace(asked, metrics=[metric], group_by=[*_VERSION, *group_by])
                     self._add_evidence(found, query, deadline)
-                if self._outcomes:
+            # What few flows have comes last: while it cannot be told, everything else is.
+            with _left_out(untold, {Signal.OUTCOME_FAILED}):
+                for asked in asked_for if self._outcomes else ():
                     query = replace(asked, metrics=[OUTCOMES, FAILED_OUTCOMES], group_by=_VERSION)
                     self._count_outcomes(found, query, deadline)
-        return Evidence(start, end, bucket_s, found, EVERY_SIGNAL if self._outcomes else _WITHOUT_OUTCOMES)
+            with _left_out(untold, ACTION_SIGNALS):
+                self._count_executions(ran, part, flow_ids, deadline)
+        for columns in found.values():
+            columns.keep_largest_targets()
+        self._actions.attribute(found, ran)
+        routing = {Signal.ROUTING_SHIFT} if by_target else set()
+        return Evidence(start, end, bucket_s, found, (self._told | routing) - untold)
+
+    @property
+    def _told(self) -> frozenset[Signal]:
+        outcomes = {Signal.OUTCOME_FAILED} if self._outcomes else set()
+        return _ALWAYS_TOLD | outcomes | self._actions.signals
 
     def _add_evidence(
         self, found: dict[tuple[str, str], Columns], query: Query, deadline: float, halvings: int = 0
@@ -179,6 +258,24 @@ class Platform:
             self._outcomes = False
             _tell_that_outcomes_are_refused(error)
 
+    def _count_executions(
+        self, ran: dict[str, ActionColumns], part: Query, flow_ids: Sequence[str], deadline: float
+    ) -> None:
+        """What is refused is unknown from now on: everything else can be told without data actions."""
+        while (query := self._actions.query(part, flow_ids)) is not None:
+            try:
+                told = self._rows("actions", query, deadline)
+            except (Refused, NotAllowed, Gone) as error:
+                if error.status not in REFUSED:
+                    raise
+                self._actions.refused(query, error)
+                continue
+            try:
+                self._actions.count(ran, query, told)
+            except OverflowError as error:
+                raise unexpected("analytics/actions/aggregates/query", "more executions than there can be") from error
+            return
+
     def _list_flows(self, params: Mapping[str, str]) -> list[Flow]:
         # By id: a flow that is created while the pages are turned moves others to the next page.
         found = {flow.id: flow for flow in map(_flow, self._pages("flows", "flows", FLOWS_PAGE_SIZE, params))}
@@ -238,15 +335,39 @@ def _count(found: dict[tuple[str, str], Columns], query: Query, group: Group, co
         columns = found[key] = Columns(query.stretch_start, query.buckets, query.bucket_s)
     if ended:
         columns.add_exits(group.exit_reason or "UNKNOWN", ended)  # an end without a reason is an end all the same
+        target = target_of(group.transfer_type, group.transfer_target_name)
+        if target is not None and group.exit_reason == TRANSFERRED and any(ended):
+            columns.add_transfers(target, ended)
     if started:
         columns.add_entries(started)
     if outcomes or failed:
         columns.add_outcomes(outcomes or empty_column(query.buckets), failed or empty_column(query.buckets))
 
 
+@contextmanager
+def _left_out(untold: set[Signal], signals: Iterable[Signal]) -> Iterator[None]:
+    """What a query of its own tells is unknown this time if it cannot be read; the next time it is asked for again."""
+    try:
+        yield
+    except GenesysError as error:
+        untold.update(signals)
+        event(log, logging.WARNING, "signals_not_read", signals=",".join(sorted(signals)), error=error)
+
+
 def _tell_that_outcomes_are_refused(error: GenesysError) -> None:
     cure = "remove analytics.outcomes in organizations.yml, or mend the OAuth client and restart"
     event(log, logging.WARNING, "outcomes_refused", error=error, cure=cure)
+
+
+def _tells_other_exits(evidence: Evidence) -> bool:
+    """Whether some exit is no transfer, as where any flow is used, or there is nothing at all to be told."""
+    reasons = {reason for version in evidence.outcomes for reason in evidence.columns(*version).exits}
+    return bool(reasons - {TRANSFERRED}) or not evidence.outcomes
+
+
+def _tell_that_transfers_are_not_told(why: str) -> None:
+    cure = "nothing; the signal routing_shift is told of no flow. analytics.transfers: false spares the attempt"
+    event(log, logging.WARNING, "transfers_not_told", error=why, cure=cure)
 
 
 def _canonical(told: Mapping[str, object]) -> bytes:

@@ -25,10 +25,10 @@ class Match(Settings):
     `*` and `?` stand for any text and any character.
     """
 
-    id: Text | None = None
-    type: Text | None = None
-    division: Text | None = None
-    name: Text | None = None
+    id: Text | None = None  # the flow's id
+    type: Text | None = None  # the flow's type, without regard to case
+    division: Text | None = None  # its id or its name
+    name: Text | None = None  # a glob: `*` any text, `?` any character
 
     @model_validator(mode="wrap")
     @classmethod
@@ -58,7 +58,7 @@ class Match(Settings):
 class Selector(Settings):
     """Base of the entries of an ordered list of selectors."""
 
-    match: Match
+    match: Match  # which flows; the first entry that matches a flow applies, the last is `"*"`
 
 
 SelectorT = TypeVar("SelectorT", bound=Selector)

@@ -11,6 +11,7 @@ from receiver.common_cause import CommonCauseLimits, survey
 from receiver.config import FlowPolicy, ReceiverSettings, Timing
 from receiver.reader import Survey
 from receiver.situation import ACTING, Mode
+from receiver.strategy import Strategy
 
 _BOTS = frozenset({"bot", "digitalbot", "voicesurvey"})  # they train for minutes on publish
 
@@ -19,7 +20,7 @@ _APPROVED_TYPES = _BOTS | {"commonmodule"}
 
 # Callers in a queue hang up, and leave it for an agent, for reasons that no version of its flow has.
 _IN_QUEUE = "inqueue"  # how the names of these types begin: inqueuecall, inqueueemail, inqueueshortmessage
-_NEVER_IN_QUEUE = frozenset({Signal.CALLER_HANGUP})
+_NEVER_IN_QUEUE = frozenset({Signal.CALLER_HANGUP, Signal.ROUTING_SHIFT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,19 @@ def apply_policy(settings: ReceiverSettings, flow: Flow, signal: Signal | None =
     return Applied(policy, policy.mode, "")
 
 
-def publish_deadline_s(timing: Timing, flow_type: str | None) -> float:
-    """How long Genesys Cloud may take for a publish that it has accepted, or that was lost."""
-    return timing.bot_publish_deadline_s if flow_type in _BOTS else timing.publish_deadline_s
+def publish_deadline_s(timing: Timing, flow_type: str | None, strategy: Strategy = Strategy.REPUBLISH) -> float:
+    """How long Genesys Cloud may take for a publish that it has accepted, or that was lost.
+
+    By `redeploy` a job comes before it.
+    """
+    job_s = timing.redeploy_deadline_s if strategy is Strategy.REDEPLOY else 0.0
+    return job_s + (timing.bot_publish_deadline_s if flow_type in _BOTS else timing.publish_deadline_s)
 
 
-def rollback_deadline_s(timing: Timing, flow_type: str | None) -> float:
+def rollback_deadline_s(timing: Timing, flow_type: str | None, strategy: Strategy = Strategy.REPUBLISH) -> float:
     """From planned to confirmed: longer where a publish takes longer, so that a lost one can still be repeated."""
-    return timing.rollback_deadline_s + max(0.0, publish_deadline_s(timing, flow_type) - timing.publish_deadline_s)
+    longer_s = publish_deadline_s(timing, flow_type, strategy) - timing.publish_deadline_s
+    return timing.rollback_deadline_s + max(0.0, longer_s)
 
 
 def survey_with(settings: ReceiverSettings) -> Survey:

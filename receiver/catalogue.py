@@ -1,6 +1,6 @@
 """The catalogue: every metric of the receiver with its type, labels and HELP text.
 
-Rules, dashboards and the README are compared with it. A changed name, label or
+Rules, dashboards and docs/metrics.md are compared with it. A changed name, label or
 label value is a breaking change. Nothing here holds a value.
 """
 
@@ -58,7 +58,8 @@ NOTIFICATIONS = Metric(
     "genesys_rollback_notifications_total",
     "counter",
     ("sink", "result"),
-    f"Tries to deliver a notification; one that failed is tried again. {_SUM}",
+    "Tries to deliver a notification; one that failed is tried again, one that was refused is not: the sink will never "
+    f"take it. {_SUM}",
 )
 CREDENTIALS_READY = Metric(
     "genesys_rollback_credentials_ready",
@@ -159,11 +160,32 @@ KNOWN_BAD = Metric(
     "1 for each flow whose live version is the same as one that is in quarantine: registered with the same source "
     f"digest, or with the same content; as the flows were last listed. Absent otherwise. {_MAX}",
 )
+FEED_LAST_SUCCESS = Metric(
+    "genesys_rollback_feed_last_success_timestamp_seconds",
+    "gauge",
+    ("feed",),
+    "Unix time of the newest reading of the feed, by any receiver, in which all of it was understood; absent before "
+    f"the first. {_MAX}",
+)
+FEED_CURRENT = Metric(
+    "genesys_rollback_feed_current",
+    "gauge",
+    ("feed",),
+    "1 if one of the feed's last three readings succeeded, 0 if not: then what it has announced stays until its end, "
+    f"and nothing new is known. {_MAX}",
+)
 WATCHDOG_TIMESTAMP = Metric(
     "genesys_rollback_watchdog_timestamp_seconds",
     "gauge",
     (),
     f"Unix time at which the alert that always fires last arrived, at any receiver; absent before the first. {_MAX}",
+)
+CHANGE_TIMESTAMP = Metric(
+    "genesys_change_timestamp_seconds",
+    "gauge",
+    ("org", "object_type", "object_id", "object_name", "changed_by"),
+    "Unix time of the newest change of an object by others than the bridge, as flow listings and, with `audit: true`, "
+    f"Genesys Cloud's audit tell it: of a day, and of the hundred objects of an organization that changed last. {_MAX}",
 )
 STORE_UP = Metric(
     "genesys_rollback_store_up",
@@ -199,7 +221,10 @@ SHARED_METRICS = (
     ATTEMPT_AGE,
     ARMED,
     KNOWN_BAD,
+    FEED_LAST_SUCCESS,
+    FEED_CURRENT,
     WATCHDOG_TIMESTAMP,
+    CHANGE_TIMESTAMP,
 )
 """What is read from the database; absent without it."""
 

@@ -1,5 +1,6 @@
 """`rollback-receiver`: the command line, and the one place where the program is wired together."""
 
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,18 +17,25 @@ from genesys.organizations import Organizations
 from genesys.resolve import resolve as resolve_flows
 from receiver.applied import apply_policy
 from receiver.audit_commands import audit
-from receiver.config import ReceiverSettings
+from receiver.config import ReceiverSettings, Tls
 from receiver.configured import both_of, settings_of
+from receiver.doctor_command import doctor
+from receiver.drill_command import drill
+from receiver.feeds_command import feeds
 from receiver.process import Process
 from receiver.replay_command import replay
 from receiver.store.database import Store, StoreUnavailable
 from receiver.store.migration import SchemaMismatch
+from receiver.token_commands import token
 from receiver.web.problems import broken_body
 
 STOP_WITHIN_S = 20.0  # a publish under way gets its answer, so that nobody has to find out by reading
 # Each statement gives the interpreter away, and with the usual 5 ms a webhook would wait so long for each of them while
 # the loop works.
 SWITCH_INTERVAL_S = 0.0005
+# Through its socket whoever has our user could stop and reload the workers, beside the API and the audit; and two
+# receivers of one user would contend for the file.
+NO_CONTROL_SOCKET = "control_socket_disable"
 
 _path = click.Path(path_type=Path, dir_okay=False)
 
@@ -61,7 +69,7 @@ def serve(organizations: Path, config: Path, check_config: bool, resolve: bool, 
     if check_config:
         for warning in known.warnings():
             click.echo(f"warning: {organizations}: {warning}", err=True)
-        click.echo(f"{organizations} and {config}: fine, {len(known.organizations)} organization(s)")
+        click.echo(f"{organizations} and {config}: fine, {len(known.organizations)} organization(s): {known.told}")
         if resolve:
             _resolve(settings, known)
         return
@@ -135,6 +143,18 @@ def _database(settings: ReceiverSettings, config: Path) -> Iterator[Store]:
         store.close()
 
 
+def _tls(tls: Tls) -> dict[str, Any]:
+    """gunicorn's settings; the protocol is TLS 1.2 or newer, as Python has it."""
+    if tls.client_ca is None:
+        return {"certfile": str(tls.certificate), "keyfile": str(tls.key)}
+    return {
+        "certfile": str(tls.certificate),
+        "keyfile": str(tls.key),
+        "ca_certs": str(tls.client_ca),
+        "cert_reqs": int(ssl.CERT_REQUIRED),
+    }
+
+
 class _Server(BaseApplication):
     """One worker process with threads: the loop runs beside the requests, and several receivers are several hosts."""
 
@@ -145,18 +165,23 @@ class _Server(BaseApplication):
         super().__init__()
 
     def load_config(self) -> None:
+        tls = self._settings.tls
         for name, value in {
             "bind": str(self._settings.listen),
             "workers": 1,
             "worker_class": "gthread",
             "threads": 8,
             "timeout": 60,
+            "limit_request_line": 8190,  # its most: three names of 200 characters fit, however they are encoded
             "graceful_timeout": int(STOP_WITHIN_S),
             "loglevel": "warning",
             "proc_name": "rollback-receiver",
             "worker_exit": self._stop,
+            **({} if tls is None else _tls(tls)),
         }.items():
             self.cfg.set(name, value)
+        if NO_CONTROL_SOCKET in self.cfg.settings:  # since gunicorn 25.1
+            self.cfg.set(NO_CONTROL_SOCKET, True)
 
     def load(self) -> Any:
         """Called in the worker process, after the fork: threads and connections belong there."""
@@ -172,7 +197,11 @@ class _Server(BaseApplication):
 
 
 main.add_command(audit)
+main.add_command(doctor)
+main.add_command(drill)
+main.add_command(feeds)
 main.add_command(replay)
+main.add_command(token)
 
 if __name__ == "__main__":
     main()

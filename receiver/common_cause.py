@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from genesys.evidence import Evidence, Outcomes, Signal
 from genesys.excess import BREACH_MINUTES, find_excess
 from genesys.flows import Flow
-from genesys.history import baseline_ratio
+from genesys.history import baseline_of
 from genesys.probation import ProbationLimits, judge_probation, stretches_of
+from genesys.routing import EarlierShares, Shift, largest_shift, turned
 from genesys.thresholds import Judging
+from genesys.transfers import Target
 from receiver.change_set import Publication, count_change_sets
 
 MIN_ESTABLISHED = 2  # one established flow that fails may have a cause of its own
@@ -139,32 +141,45 @@ class _Past:
     history: Evidence
     policy: Judging
 
+    def towards(self, target: Target | None) -> tuple[Evidence, Evidence]:
+        return turned(self.evidence, target), turned(self.history, target)
+
+
+def _shift(flow_id: str, version: str, since: float, past: _Past) -> Shift | None:
+    earlier = EarlierShares(past.history, flow_id, version, since)
+    return largest_shift(past.evidence, earlier, flow_id=flow_id, version=version, since=since)
+
 
 def _neighbour(flow: Flow, past: _Past, probation: ProbationLimits) -> Neighbour:
     version = flow.live_version or ""
     since = max(flow.live_published_at or 0.0, others_started_until(past.evidence, flow.id, version))
     failing: dict[Signal, bool] = {}
     for signal in past.evidence.signals & past.history.signals:
-        tallies = past.evidence.tallies(flow.id, version, signal, since)
+        shift = _shift(flow.id, version, since, past) if signal is Signal.ROUTING_SHIFT else None
+        evidence, history = past.towards(shift.target if shift else None)
+        tallies = evidence.tallies(flow.id, version, signal, since)
         if sum(1 for tally in tallies.values() if tally.errors) < min(BREACH_MINUTES.values()):
             continue  # nothing could convict it; most flows end here, and their history need not be added up
-        baseline = baseline_ratio(past.history, flow_id=flow.id, live_version=version, live_since=since, signal=signal)
-        threshold = past.policy.threshold_of(signal, baseline)
+        baseline = (
+            shift.baseline
+            if shift
+            else baseline_of(history, flow_id=flow.id, live_version=version, live_since=since, signal=signal)
+        )
+        threshold = past.policy.threshold_of(signal, baseline.ratio, baseline.spread_ratio)
         if threshold is None:
             continue
         found = find_excess(
             tallies,
-            end=past.evidence.end,
-            bucket_s=past.evidence.bucket_s,
+            end=evidence.end,
+            bucket_s=evidence.bucket_s,
             threshold_ratio=threshold,
-            baseline_ratio=baseline,
+            baseline_ratio=baseline.ratio,
+            scatter=baseline.scatter,
         )
         if found.convicted_by is None:
             continue
-        stretches = stretches_of(
-            past.history, past.evidence, flow_id=flow.id, version=version, signal=signal, live_since=since
-        )
-        live_s = past.evidence.end - since
+        stretches = stretches_of(history, evidence, flow_id=flow.id, version=version, signal=signal, live_since=since)
+        live_s = evidence.end - since
         judged = judge_probation(stretches, live_s=live_s, threshold_ratio=threshold, limits=probation)
         failing[signal] = judged.left
     return Neighbour(flow.id, flow.name, version, flow.published_by, flow.live_published_at, failing)

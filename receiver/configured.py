@@ -20,6 +20,12 @@ def settings_of(config: Path) -> ReceiverSettings:
 def both_of(organizations: Path, config: Path) -> tuple[ReceiverSettings, Organizations]:
     """Both files, or every problem of both on stderr and exit 2."""
     settings, known = _loaded((config, ReceiverSettings), (organizations, Organizations))
+    names = {organization.name for organization in known.organizations}
+    strangers = sorted({cover.org for feed in settings.feeds.all for cover in feed.covers} - names)
+    if strangers:
+        cure = f"write names of {organizations}: {', '.join(sorted(names))}"
+        click.echo(f"{config}: feeds: unknown organization {', '.join(strangers)}; {cure}", err=True)
+        sys.exit(2)
     return settings, known
 
 

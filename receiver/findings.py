@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from genesys.evidence import Evidence, Signal, Tally, total
-from genesys.excess import find_excess, is_relative
-from genesys.history import baseline_ratio
+from genesys.evidence import ACTION_SIGNALS, WINDOWS, Evidence, Signal, Tally, total
+from genesys.excess import Finding, find_excess, is_relative
 from genesys.probation import Probation, judge_probation, stretches_of
+from genesys.routing import compare, turned
 from receiver.applied import Applied, common_cause_limits, probation_limits
 from receiver.common_cause import CommonCause, find_common_cause, others_started_until
 from receiver.config import ReceiverSettings
+from receiver.copies import carried_services
 from receiver.identity import Identities, KnownBad
 from receiver.reader import Reading
 from receiver.service import Record, Service, service_of
@@ -19,6 +20,12 @@ from receiver.target import TargetChoice, choose_target
 
 _NEWEST_BUCKETS = 2  # with ended conversations: are they healthy again?
 _NEWEST_EXITS = 5  # fewer prove nothing
+_ASKS_WITH: Mapping[Signal, str] = {
+    Signal.OUTCOME_FAILED: "analytics.outcomes",
+    Signal.ACTION_FAILURE: "analytics.data_actions",
+    Signal.ACTION_SLOW: "analytics.data_actions",
+    Signal.ROUTING_SHIFT: "analytics.transfers: true",
+}
 
 
 def signal_of(alert: StoredAlert) -> Signal | None:
@@ -68,25 +75,70 @@ def version_evidence(alert: StoredAlert, reading: Reading, applied: Applied | No
     if signal not in evidence.signals & history.signals:
         return None
     since = live_since(reading, alert)
-    baseline = baseline_ratio(
-        history, flow_id=alert.object_id, live_version=alert.version, live_since=since, signal=signal
-    )
-    own = applied.policy.threshold_of(signal, baseline)
+    compared = compare(evidence, history, flow_id=alert.object_id, version=alert.version, since=since, signal=signal)
+    baseline = compared.baseline
+    own = applied.policy.threshold_of(signal, baseline.ratio, baseline.spread_ratio)
     if own is None:
         return None
     threshold = max(own, _ratio(alert.annotations.get("threshold_ratio", "")))
-    tallies = evidence.tallies(alert.object_id, alert.version, signal, since)
+    tallies = compared.evidence.tallies(alert.object_id, alert.version, signal, since)
     newest = _newest(tallies)
+    finding = find_excess(
+        tallies,
+        end=evidence.end,
+        bucket_s=evidence.bucket_s,
+        threshold_ratio=threshold,
+        baseline_ratio=baseline.ratio,
+        scatter=baseline.scatter,
+    )
     return VersionEvidence(
         end=float(evidence.end),
         live_since=since,
         threshold_ratio=threshold,
-        baseline_ratio=baseline,
-        finding=find_excess(
-            tallies, end=evidence.end, bucket_s=evidence.bucket_s, threshold_ratio=threshold, baseline_ratio=baseline
-        ),
+        baseline_ratio=baseline.ratio,
+        scatter=baseline.scatter,
+        finding=finding,
         newest=newest,
-        recovered=is_recovered(newest, signal, baseline),
+        recovered=is_recovered(newest, signal, baseline.ratio),
+        target=compared.target,
+        parts=_of_actions(evidence, alert, signal, finding, since),
+    )
+
+
+def evidence_problem(alert: StoredAlert, reading: Reading) -> str:
+    """Why there is no `version_evidence`, in words."""
+    unread = reading.evidence.problem or reading.history.problem or reading.flow.problem
+    signal, evidence = signal_of(alert), reading.evidence.value
+    if unread or signal is None or evidence is None:
+        return unread or "the signal is unknown"
+    if signal not in evidence.signals:
+        asks_with = _ASKS_WITH.get(signal)
+        if asks_with is None:
+            return f"Genesys Cloud tells nothing by the signal {signal} in this dialect"
+        return (
+            f"{signal} is not told here: Genesys Cloud refuses it, or {asks_with} is not in the organizations.yml that "
+            "this receiver reads; it must be the same as the exporter's"
+        )
+    if signal in ACTION_SIGNALS:
+        return (
+            "nobody knows the earlier ratio of the flow's data actions, or they always do so; or they are not in "
+            "analytics.data_actions of the organizations.yml that this receiver reads"
+        )
+    return "nobody knows the flow's own earlier ratio, or its calls always end so"
+
+
+def _of_actions(
+    evidence: Evidence, alert: StoredAlert, signal: Signal, finding: Finding, since: float
+) -> tuple[str, ...]:
+    """Which data actions the bad executions of the judged window are of, the worst first; nothing by other signals."""
+    if signal not in ACTION_SIGNALS:
+        return ()
+    window = finding.convicted_by or finding.windows[-1]
+    first = max(since, evidence.end - WINDOWS[window.window] * evidence.bucket_s)
+    found = evidence.executions(alert.object_id, alert.version, first).items()
+    return tuple(
+        f"{executions.bad(signal)} of {executions.ran} of data action {action_id}"
+        for action_id, executions in sorted(found, key=lambda one: (-one[1].bad(signal), one[0]))
     )
 
 
@@ -95,18 +147,22 @@ def target(
     reading: Reading,
     evidence: VersionEvidence | None,
     ledger: Mapping[str, Record],
+    made: Mapping[str, str],
     *,
     rolled_back: frozenset[str],
     identities: Identities,
     min_live_s: float,
 ) -> TargetChoice | None:
-    """The version to go back to, or why there is none; None if that could not be read."""
+    """The version to go back to, or why there is none; None if that could not be read.
+
+    `made` are copies, with what they are copies of.
+    """
     history, signal = reading.history.value, signal_of(alert)
     if reading.versions.value is None or history is None or evidence is None or signal is None:
         return None
     choice = choose_target(
         reading.versions.value,
-        services(history, alert.object_id, signal),
+        carried_services(services(turned(history, evidence.target), alert.object_id, signal), made),
         ledger,
         accused=alert.version,
         rolled_back=rolled_back,
@@ -137,8 +193,8 @@ def probation(
     if known_bad is not None:
         return Probation(left=False, because=f"known bad: {known_bad.describe()}")
     stretches = stretches_of(
-        history,
-        evidence,
+        turned(history, found.target),
+        turned(evidence, found.target),
         flow_id=alert.object_id,
         version=alert.version,
         signal=signal,

@@ -7,20 +7,23 @@ from receiver import attempt, findings, identity, remembered
 from receiver.applied import apply_policy
 from receiver.attempt import ALONE, Attempt
 from receiver.change_set import Publication
-from receiver.config import ReceiverSettings
+from receiver.config import Ambiguous, ReceiverSettings
+from receiver.copies import carried, copies, vouched_for
 from receiver.payload import ACTION, REQUIRED_LABELS
 from receiver.policy import CONTRACT
 from receiver.reader import Reading
 from receiver.service import Record
 from receiver.situation import Mode, Situation, Suppression
-from receiver.store import deployments, ledger, quarantines, rollbacks
+from receiver.store import changes, deployments, ledger, quarantines, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
 from receiver.store.deployments import Consent, Deployment
 from receiver.store.rollbacks import Rollback, State
+from receiver.suspects import Suspects, suspects
 from receiver.target import undo_target
 
-_NOT_COMPARABLE = "Genesys Cloud tells nothing by this signal, or nobody knows the flow's own earlier ratio"
+MOST_CHANGES = 200  # looked at for one alert
+MOST_CHANGES_S = 86400.0  # so long before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ def situation(
     settings = around.settings
     flow = reading.flow.value
     applied = apply_policy(settings, flow, findings.signal_of(alert)) if flow is not None else None
-    shadow = applied is not None and applied.mode is Mode.OBSERVE
+    by_hand = own is not None and own.is_by_hand  # what people order is real, whatever the mode
+    shadow = applied is not None and applied.mode is Mode.OBSERVE and not by_hand
     rolled_back = rollbacks.of_flow(tx, alert.org, alert.object_id, shadow=shadow)
     earlier = [one for one in rolled_back if not remembered.is_own(one, own)]
     accused = [one for one in earlier if one.accused_version == alert.version]
@@ -57,6 +61,8 @@ def situation(
     evidence = findings.version_evidence(alert, reading, applied)
     identities = identity.of_flow(tx, alert.org, alert.object_id)
     known_bad = identities.known_bad(alert.version)
+    made = copies(rolled_back)
+    suspected = _suspects(tx, alert, flow, settings)
     return Situation(
         at=now,
         contract=alert.labels.get("genesys_contract"),
@@ -76,9 +82,9 @@ def situation(
         written_rollbacks=tuple(one.id for one in tried if one.wrote and one.id not in lifted),
         unwritten_tries=sum(1 for one in tried if not one.wrote and one.state is not State.AWAITING_APPROVAL),
         tries=len(accused),
-        restored_by=remembered.restored_by(earlier, alert.version),
+        restored_by=remembered.restored_by(earlier, alert.version, identities),
         evidence=evidence,
-        evidence_problem=reading.evidence.problem or reading.history.problem or reading.flow.problem or _NOT_COMPARABLE,
+        evidence_problem=findings.evidence_problem(alert, reading),
         probation=findings.probation(alert, reading, evidence, settings, known_bad=known_bad),
         common_cause=findings.common_cause(alert, reading, settings, remembered.registered(tx, alert.org, reading)),
         common_cause_problem=reading.neighbours.problem,
@@ -89,15 +95,17 @@ def situation(
             alert,
             reading,
             evidence,
-            _records(tx, alert),
+            carried(_records(tx, alert), made),
+            made,
             rolled_back=frozenset(
                 one.accused_version for one in earlier if one.wrote and not one.is_undo and one.id not in lifted
             ),
-            identities=identities,
+            identities=replace(identities, good=vouched_for(identities.good, made)),
             min_live_s=settings.timing.target_min_live_s,
         ),
         target_problem=reading.versions.problem or reading.history.problem or reading.flow.problem,
-        approval_asked_by=_asks(registered),
+        approval_asked_by=_asks(registered, suspected, settings),
+        suspects=suspected,
         approval_waiting=next((one.id for one in tried if one.state is State.AWAITING_APPROVAL), None),
         approved_by=None if own is None else own.approved_by,
         denied_by=remembered.denied_by(tx, alert, tried),
@@ -130,11 +138,32 @@ def is_understood(alert: StoredAlert, orgs: frozenset[str]) -> bool:
     return alert.labels.get("genesys_contract") == CONTRACT and not _unusable_labels(alert, orgs)
 
 
-def _asks(registered: Deployment | None) -> str | None:
-    """Why a person has to approve the rollback of a deployment, if its pipeline wants that."""
-    if registered is None or registered.rollback is not Consent.ASK:
-        return None
-    return f"{registered.describe()} asks for it"
+def _asks(registered: Deployment | None, suspected: Suspects, settings: ReceiverSettings) -> str | None:
+    """Why a person has to approve: the pipeline of the deployment wants it, or others may be to blame as well."""
+    because = []
+    if registered is not None and registered.rollback is Consent.ASK:
+        because.append(f"{registered.describe()} asks for it")
+    if suspected.others and settings.ambiguous is Ambiguous.APPROVE:
+        because.append(suspected.describe())
+    return "; ".join(because) or None
+
+
+def _suspects(tx: Transaction, alert: StoredAlert, flow: Flow | None, settings: ReceiverSettings) -> Suspects:
+    """What others than the bridge have changed before the alert; what nobody has seen is not among it."""
+    is_live = flow is not None and flow.live_version == alert.version
+    live_since = flow.live_published_at if flow is not None and is_live else None
+    timing, until = settings.timing, alert.starts_at
+    since = (until if live_since is None else min(live_since, until)) - timing.changes_s
+    # A version that went live long ago is not accused for what has been changed in all that time.
+    since = max(since, until - MOST_CHANGES_S)
+    return suspects(
+        changes.between(tx, alert.org, since, until, limit=MOST_CHANGES),
+        flow_id=alert.object_id,
+        version=alert.version,
+        live_since=live_since,
+        alert_at=until,
+        together_s=timing.deployment_s,
+    )
 
 
 def _attempt(

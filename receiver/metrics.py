@@ -48,6 +48,7 @@ class Sending(StrEnum):
 
     DELIVERED = "delivered"
     FAILED = "failed"  # it is tried again
+    REFUSED = "refused"  # it is not: the sink will never take it
 
 
 class Step(StrEnum):
@@ -88,7 +89,7 @@ class ReceiverMetrics:
             WORKER_LAST_TICK.name, WORKER_LAST_TICK.help, WORKER_LAST_TICK.labels, registry=registry
         )
         registry.register(SharedState(store, settings, orgs, monotonic=monotonic))
-        self._begin_at_zero(webhook.name for webhook in settings.webhooks)
+        self._begin_at_zero(sink.name for sink in settings.sinks)
 
     def _begin_at_zero(self, sinks: Iterable[str]) -> None:
         for outcome in Outcome:

@@ -1,4 +1,4 @@
-"""What people order about one rollback: approve it, deny it, undo it.
+"""What people order about one rollback: approve it, deny it, undo it. For a new one see `by_hand`.
 
 Each is a change of one row, or a new one, and goes into the audit with the name of who
 ordered it. What comes of it is the loop's work: everything is decided anew there.
@@ -11,15 +11,26 @@ from receiver.applied import rollback_deadline_s
 from receiver.config import ReceiverSettings
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.events import rfc3339
-from receiver.store import audit, flows, rollbacks
+from receiver.policy import BY_HAND_PASSES, UNDO_PASSES, Verdict
+from receiver.store import audit, flows, rollbacks, ways_in_vain
 from receiver.store.database import Transaction, after_commit
 from receiver.store.rollbacks import DENIED_BY, UNDER_WAY, AlreadyTried, Conflict, Kind, Rollback, State
+from receiver.strategy import Strategy, first_of, in_order
 
 _KEPT_FACTS = ("flow_name", "flow_type", "division", "owner", "signal")
 
 
 class NotPossible(Exception):
     """It cannot be ordered, or not any more; the text says why. Nothing was changed."""
+
+
+def passes(rollback: Rollback) -> frozenset[Verdict]:
+    """Guards that do not matter for a rollback, because of the person who has ordered it."""
+    if rollback.is_undo:
+        return UNDO_PASSES
+    if rollback.overrides is None:
+        return frozenset()
+    return BY_HAND_PASSES | {Verdict(name) for name in rollback.overrides.split()}
 
 
 def approve(
@@ -35,9 +46,9 @@ def approve(
         approved_by=by,
         approved_at=now,
         not_before=now,
-        deadline=now + rollback_deadline_s(settings.timing, waiting.facts.get("flow_type")),
+        deadline=now + rollback_deadline_s(settings.timing, waiting.facts.get("flow_type"), waiting.strategy),
     )
-    _record(tx, approved, "approved", audit.Kind.APPROVED, by=by, reason=reason, now=now)
+    record(tx, approved, "approved", audit.Kind.APPROVED, by=by, reason=reason, now=now)
     return approved
 
 
@@ -49,16 +60,18 @@ def deny(tx: Transaction, waiting: Rollback, metrics: ReceiverMetrics, *, by: st
     _check_that_it_waits(waiting, now)
     facts = waiting.facts | {DENIED_BY: by, "denied_because": reason}
     denied = _change(tx, waiting, state=State.FAILED.value, reason="denied", ended_at=now, facts=facts)
-    _record(tx, denied, "denied", audit.Kind.DENIED, by=by, reason=reason, now=now)
+    record(tx, denied, "denied", audit.Kind.DENIED, by=by, reason=reason, now=now)
     after_commit(tx, lambda: metrics.ended(State.FAILED, now - denied.planned_at))
     return denied
 
 
 def undo(tx: Transaction, first: Rollback, settings: ReceiverSettings, *, by: str, reason: str, now: float) -> Rollback:
     """Plan to make the version live again that a rollback has taken away. Raises NotPossible."""
-    _check_that_it_can_be_undone(tx, first)
-    undo_id = str(uuid4())
+    # Counted before the check: an undo that is committed between the two is found by it, or has our number.
     same = [one for one in _of_flow(tx, first) if one.accused_version == first.target_version]
+    _check_that_it_can_be_undone(tx, first)
+    ways_back = in_order([Strategy(name) for name in first.ways_back.split()], ways_in_vain.of(tx, first.org))
+    undo_id = str(uuid4())
     planned = Rollback(
         id=undo_id,
         alert_id=first.alert_id,
@@ -74,7 +87,7 @@ def undo(tx: Transaction, first: Rollback, settings: ReceiverSettings, *, by: st
         reason="",
         revision=1,
         created_at=now,
-        deadline=now + rollback_deadline_s(settings.timing, first.facts.get("flow_type")),
+        deadline=now + rollback_deadline_s(settings.timing, first.facts.get("flow_type"), first_of(ways_back)),
         not_before=now,
         started_at=None,
         wrote=False,
@@ -88,12 +101,14 @@ def undo(tx: Transaction, first: Rollback, settings: ReceiverSettings, *, by: st
         undoes=first.id,
         approved_by=None,
         approved_at=None,
+        ways_back=ways_back,
+        strategy=first_of(ways_back),
     )
     try:
         rollbacks.create(tx, planned)
     except AlreadyTried:
         raise NotPossible("somebody else has ordered it at the same moment") from None
-    _record(tx, planned, "planned", audit.Kind.UNDO, by=by, reason=reason, now=now)
+    record(tx, planned, "planned", audit.Kind.UNDO, by=by, reason=reason, now=now)
     return planned
 
 
@@ -149,9 +164,10 @@ def _change(tx: Transaction, waiting: Rollback, **values: Any) -> Rollback:
         raise NotPossible("somebody else has decided about it at the same moment") from None
 
 
-def _record(
+def record(
     tx: Transaction, rollback: Rollback, event: str, kind: audit.Kind, *, by: str, reason: str, now: float
 ) -> None:
+    """Write down who has ordered it, and why: as a step of the rollback, and in the audit."""
     said = {"by": by} | ({"reason": reason} if reason else {})
     rollbacks.add_step(tx, rollback, event, at=now, detail=said)
     about = {
@@ -163,5 +179,5 @@ def _record(
         "target_version": rollback.target_version,
         "undoes": rollback.undoes,
         "reason": reason,
-    }
+    } | ({} if rollback.overrides is None else {"overrides": rollback.overrides.split()})
     audit.record(tx, kind, about, at=now, actor=by)

@@ -85,14 +85,16 @@ class _Listed(_Lenient):
     fingerprint: Annotated[_Text, Field(max_length=MAX_KEY_CHARS)] = ""
 
 
-class _Alert(_Listed):
+class DeliveredAlert(_Listed):
     status: Literal["firing", "resolved"]
     endsAt: _Moment | None = None  # noqa: N815
 
 
-class _Payload(_Lenient):
+class Payload(_Lenient):
+    """The body of a delivery, as far as it is read; Alertmanager sends more."""
+
     version: Literal["4"]
-    alerts: list[_Alert]
+    alerts: list[DeliveredAlert]
     truncatedAlerts: int = Field(default=0, ge=0)  # noqa: N815
 
 
@@ -107,7 +109,7 @@ class Delivery:
 def parse(body: Any) -> Delivery:
     """The alerts of one delivery, in their order. Raises PayloadError, which names every fault (at most ten)."""
     try:
-        payload = _Payload.model_validate(body)
+        payload = Payload.model_validate(body)
     except ValidationError as problem:
         faults = problem.errors()
         named = "; ".join(f"{_path(fault['loc'])}: {fault['msg']}" for fault in faults[:10])
@@ -133,7 +135,7 @@ def parse_listed(entry: Any) -> Alert:
     )
 
 
-def _alert(alert: _Alert) -> Alert:
+def _alert(alert: DeliveredAlert) -> Alert:
     firing = alert.status == "firing"
     return Alert(
         fingerprint=alert.fingerprint or _fingerprint(alert.labels),

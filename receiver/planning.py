@@ -7,11 +7,13 @@ from receiver.applied import apply_policy, rollback_deadline_s
 from receiver.notify.events import put_approval_requested, put_end, rfc3339
 from receiver.policy import Decision, Verdict
 from receiver.situation import Situation
-from receiver.store import rollbacks
+from receiver.store import rollbacks, ways_in_vain
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
 from receiver.store.rollbacks import ASKED, LEASED, Kind, Rollback, State
+from receiver.strategy import first_of, in_order
 from receiver.tools import Tools
+from receiver.verification import TRANSFER_TARGET, TRANSFER_TYPE
 
 _BEGINS = {
     Verdict.ROLL_BACK: State.PLANNED,
@@ -41,15 +43,25 @@ def facts_of(now: Situation) -> dict[str, Any]:
             "error_ratio": found.ratio,
             "threshold_ratio": evidence.threshold_ratio,
             "baseline_ratio": evidence.baseline_ratio,
+            "scatter": evidence.scatter,
             "data_end": rfc3339(evidence.end),
             "live_since": rfc3339(evidence.live_since),
+            "windows": [
+                {"window": one.window, "errors": one.errors, "volume": one.volume} for one in evidence.finding.windows
+            ],
         }
+        if evidence.target is not None:
+            facts |= {TRANSFER_TYPE: evidence.target.type, TRANSFER_TARGET: evidence.target.name}
+        if evidence.parts:
+            facts["parts"] = list(evidence.parts)
     deployed = now.deployment
     if deployed is not None:
         facts |= {"deployment_id": deployed.id, "commit": deployed.commit, "deployed_by": deployed.actor}
     if now.target is not None:
         facts["considered"] = [{"version": one.version, "reason": one.reason} for one in now.target.considered]
         facts["content_compared"] = now.target.compared
+    if now.suspects.listed:
+        facts["changes"] = now.suspects.facts()
     if now.known_bad:
         facts["known_bad"] = now.known_bad
     return facts
@@ -79,6 +91,7 @@ def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, deci
     timing = tools.timing
     shadow = decision.verdict is Verdict.OBSERVING
     policy = apply_policy(tools.around.settings, now.flow).policy
+    ways_back = in_order(policy.ways_back, ways_in_vain.of(tx, alert.org))
     rollback_id = str(uuid4())
     rollback = Rollback(
         id=rollback_id,
@@ -96,7 +109,11 @@ def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, deci
         revision=1,
         created_at=now.at,
         deadline=now.at
-        + (timing.approval_s if asks else rollback_deadline_s(timing, now.flow.type) * (1 + _ahead(tx, now))),
+        + (
+            timing.approval_s
+            if asks
+            else rollback_deadline_s(timing, now.flow.type, first_of(ways_back)) * (1 + _ahead(tx, now))
+        ),
         not_before=now.at,
         started_at=now.at if shadow else None,
         wrote=shadow,
@@ -110,6 +127,8 @@ def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, deci
         undoes=None,
         approved_by=None,
         approved_at=None,
+        ways_back=ways_back,
+        strategy=first_of(ways_back),
     )
     rollbacks.create(tx, rollback)
     event = "approval_requested" if asks else "planned"

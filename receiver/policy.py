@@ -64,6 +64,12 @@ UNDO_PASSES = frozenset(Verdict) - {
 """Guards that a person overrides who undoes a rollback. The others say that it is not possible, or not yet."""
 
 
+BY_HAND_PASSES = frozenset(
+    {Verdict.RESOLVED, Verdict.PAUSED, Verdict.MAINTENANCE, Verdict.LOCKOUT, Verdict.BUDGET_SPENT}
+)
+"""Guards that a rollback passes which a person has ordered; more of UNDO_PASSES it passes if they are named."""
+
+
 def is_final(verdict: str | None) -> bool:
     """An open alert with this newest verdict need not be decided anew; `resolved` is none: it fires again."""
     return verdict in FINAL - {Verdict.RESOLVED}

@@ -1,27 +1,35 @@
-"""The running receiver: the web application, one worker per organization, one sender per sink."""
+"""The running receiver: the web application, one worker per organization, one sender per sink, one poller per feed."""
 
 import os
 import secrets
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 from flask import Flask
 
+from genesys.audit import Audit
 from genesys.dialect import GenesysCloud
-from genesys.organizations import Organization, open_organization
+from genesys.organizations import Organization, open_organization, session_of
+from receiver.changes import Changes
 from receiver.config import ReceiverSettings
 from receiver.contents import Contents
+from receiver.desk import Desk
+from receiver.feeds.polling import Poller
+from receiver.feeds.settings import FeedSettings
+from receiver.feeds.sources import source_of
 from receiver.known_bad import Watch
 from receiver.ledger import Ledger
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.delivery import Deliverer
+from receiver.notify.sinks import sinks_of
 from receiver.outbound import Outbound
+from receiver.reader import NoteVersions, note_nothing
 from receiver.roster import Roster
 from receiver.store.database import Store
-from receiver.tools import put_together, telling_of
+from receiver.tools import Tools, put_together, telling_of
 from receiver.web.app import create_app
 from receiver.worker import Worker
 
@@ -39,11 +47,16 @@ class Process:
         names = [organization.name for organization in organizations]
         self._metrics = ReceiverMetrics(self._store, settings, names)
         self._clouds = {organization.name: open_organization(organization) for organization in organizations}
+        # With a token and connections of their own: what keeps the audit waiting keeps no rollback waiting.
+        self._audits = {
+            one.name: session_of(one) for one in organizations if settings.audit and one.dialect == "platform"
+        }
         self._ledgers = {organization.name: self._ledger(organization) for organization in organizations}
         self._workers = [
             self._worker(organization, names, first=organization is organizations[0]) for organization in organizations
         ]
-        self._deliverer = Deliverer(self._store, settings.webhooks, self._http, self._metrics, settings.timing)
+        sinks = sinks_of(settings, self._http)
+        self._deliverer = Deliverer(self._store, sinks, self._metrics, settings.timing)
         self._stop = Event()
         self._threads = [Thread(target=worker.run, args=(self._stop,), name=worker.org) for worker in self._workers]
         self._threads += [
@@ -53,8 +66,21 @@ class Process:
         self._threads += [
             Thread(target=ledger.run, args=(self._stop,), name=f"{org}-ledger") for org, ledger in self._ledgers.items()
         ]
+        self._threads += [
+            Thread(target=self._changes(one).run, args=(self._stop,), name=f"{one.name}-changes")
+            for one in organizations
+            if one.name in self._audits
+        ]
         self._threads.append(Thread(target=self._deliverer.run, args=(self._stop,), name="outbox"))
-        self.app: Flask = create_app(self._store, settings, names, self._metrics, self.problems)
+        self._threads += [
+            Thread(target=self._poller(feed).run, args=(self._stop,), name=f"feed-{feed.name}")
+            for feed in settings.feeds.all
+        ]
+        turn = Lock()
+        desks = {one.name: Desk(self._tools(one, names), turn) for one in organizations}
+        self.app: Flask = create_app(
+            self._store, settings, names, self._metrics, self.problems, desks, sinks, self._hurry
+        )
 
     def start(self) -> None:
         for ledger in self._ledgers.values():
@@ -66,12 +92,15 @@ class Process:
     def stop(self, within_s: float) -> None:
         """End the threads; a step under way is finished, if it can be within the time."""
         self._stop.set()
+        self._hurry(worker.org for worker in self._workers)
         give_up_at = time.monotonic() + within_s
         for thread in self._threads:
             thread.join(max(0.0, give_up_at - time.monotonic()))
         if not any(thread.is_alive() for thread in self._threads):  # else a publish under way would be cut off
             for cloud in self._clouds.values():
                 cloud.close()
+            for session in self._audits.values():
+                session.connection.close()
         self._http.close()
         self._store.close()
 
@@ -86,19 +115,43 @@ class Process:
                 found.append(f"the worker of {worker.org} has been silent for {silent_s:.0f} s")
         return found + self._deliverer.problems()
 
+    def _hurry(self, orgs: Iterable[str]) -> None:
+        """The loops of these organizations; of one that nobody has configured, the loop that answers for strangers."""
+        known = {worker.org: worker for worker in self._workers}
+        for org in orgs:
+            known.get(org, self._workers[0]).hurry()
+
     def _worker(self, organization: Organization, names: Sequence[str], *, first: bool) -> Worker:
-        tools = put_together(
+        tools = self._tools(organization, names, self._ledgers[organization.name].note_versions)
+        return Worker(organization.name, tools, responsible_for_strangers=names if first else ())
+
+    def _tools(
+        self, organization: Organization, names: Sequence[str], note_versions: NoteVersions = note_nothing
+    ) -> Tools:
+        """For one thread: what was read is remembered in them."""
+        return put_together(
             organization,
             names,
             self._settings,
             store=self._store,
             genesys=self._clouds[organization.name],
             http=self._http,
-            note_versions=self._ledgers[organization.name].note_versions,
+            note_versions=note_versions,
             metrics=self._metrics,
             receiver=self._name,
         )
-        return Worker(organization.name, tools, responsible_for_strangers=names if first else ())
+
+    def _poller(self, feed: FeedSettings) -> Poller:
+        return Poller(feed, source_of(feed, self._http), self._store, self._settings.timing)
+
+    def _changes(self, organization: Organization) -> Changes:
+        return Changes(
+            organization.name,
+            self._store,
+            Audit(self._audits[organization.name], api_url=organization.endpoints.api_url),
+            self._settings.timing,
+            own_client_id=organization.credentials.client_id,
+        )
 
     def _ledger(self, organization: Organization) -> Ledger:
         org = organization.name

@@ -7,13 +7,15 @@ from genesys.flows import Operation, Readback
 from receiver import remembered
 from receiver.applied import rollback_deadline_s
 from receiver.config import Scope
-from receiver.confirmation import conclude, facts_before_write, meanwhile
+from receiver.confirmation import conclude
 from receiver.ending import end
 from receiver.gather import situation, situation_of_undo
 from receiver.meanwhile import has_callers
 from receiver.notify.events import put_suppressed, put_triggered
+from receiver.orders import passes
 from receiver.planning import facts_of
-from receiver.policy import UNDO_PASSES, Decision, Verdict, decide
+from receiver.policy import Decision, Verdict, decide
+from receiver.readback import facts_before_write, meanwhile
 from receiver.reader import Reading
 from receiver.situation import Situation
 from receiver.store import alerts, decisions, leases, rollbacks
@@ -21,9 +23,11 @@ from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction, after_commit
 from receiver.store.leases import EVERYTHING, Lease
 from receiver.store.rollbacks import Answer, Permit, Rollback, State
+from receiver.strategy import Strategy
 from receiver.tools import Tools
+from receiver.way import Prepared, Sight, give_up
+from receiver.ways import WAYS
 
-REPUBLISH = "republish"  # publish the old label again; the only strategy so far
 _WAITS = "waits"
 _CONFLICT = 409  # an operation is under way, or somebody has the flow locked: it passes
 _UNAUTHORIZED = 401  # the token ran out between the reading and the write: the next reading brings a new one
@@ -34,16 +38,19 @@ def publish(tools: Tools, lease: Lease, rollback: Rollback) -> None:
     now, is_our_turn = tools.store.transact(_look, tools, rollback)
     if now < rollback.not_before or not is_our_turn:
         return
+    prepared = WAYS[rollback.strategy].prepare(tools, lease, rollback)
+    if prepared is None:
+        return
     tools.alertmanagers.refresh(now)
     reading = tools.reader.read_afresh(rollback.object_id, now=now)
     begun = tools.monotonic()
-    permitted = tools.store.transact(_decide_anew, tools, lease, rollback, reading)
+    permitted = tools.store.transact(_decide_anew, tools, lease, rollback, reading, prepared)
     if permitted is None:
         return
     publishing, permit = permitted
     # Once it has run out, somebody else may count on its not being used any more.
     in_time = tools.monotonic() < begun + tools.timing.permit_s
-    answer = _send(tools, publishing, permit) if in_time else Refused("not sent: the permit had run out")
+    answer = _send(prepared, permit) if in_time else Refused("not sent: the permit had run out")
     tools.store.transact(_record_answer, tools, publishing, permit, answer)
 
 
@@ -58,7 +65,7 @@ def _look(tx: Transaction, tools: Tools, rollback: Rollback) -> tuple[float, boo
 
 
 def _decide_anew(
-    tx: Transaction, tools: Tools, lease: Lease, rollback: Rollback, reading: Reading
+    tx: Transaction, tools: Tools, lease: Lease, rollback: Rollback, reading: Reading, prepared: Prepared
 ) -> tuple[Rollback, Permit] | None:
     """In the transaction that enters `publishing`: a pause, silence or window opened meanwhile is obeyed."""
     leases.hold(tx, lease, now=tools.clock(tx))
@@ -80,9 +87,7 @@ def _decide_anew(
     if decision.verdict is not Verdict.ROLL_BACK or facts.proposed is None or facts.flow is None:
         _refuse(tx, tools, alert, rollback, decision, now)
         return None
-    changed = rollback.approved_by is not None and facts.proposed != rollback.target_version
-    if changed or now >= rollback.deadline:  # to another target nobody has agreed
-        end(tx, tools, rollback, State.FAILED, "target_changed" if changed else "deadline", now)
+    if not _may_go_to(tx, tools, rollback, prepared, facts.proposed, now):
         return None
     publishing = rollbacks.change(
         tx,
@@ -92,14 +97,33 @@ def _decide_anew(
         live_since=(facts.flow.live_published_at or 0.0) if rollback.is_undo else rollback.live_since,
         started_at=rollback.started_at or now,
         wrote=True,
-        facts=rollback.facts | facts_before_write(reading.versions.value or ()),
+        facts=rollback.facts | facts_before_write(reading.versions.value or (), makes_new=prepared.makes_new),
     )
-    permit = rollbacks.issue_permit(tx, publishing, now=now, permit_s=tools.timing.permit_s, strategy=REPUBLISH)
+    permit = rollbacks.issue_permit(
+        tx,
+        publishing,
+        now=now,
+        permit_s=tools.timing.permit_s,
+        strategy=publishing.strategy,
+        operation_id=prepared.operation_id,
+    )
     detail = {"number": permit.number, "strategy": permit.strategy, "target": permit.target_version}
     rollbacks.add_step(tx, publishing, "permit", at=now, detail=detail)
     if not publishing.is_undo:
         put_triggered(tx, tools.telling, publishing, now=now)
     return publishing, permit
+
+
+def _may_go_to(tx: Transaction, tools: Tools, rollback: Rollback, prepared: Prepared, target: str, now: float) -> bool:
+    """There is time, people have not agreed to another target, and it is the one that everything was prepared for."""
+    changed = rollback.approved_by is not None and target != rollback.target_version
+    if changed or now >= rollback.deadline:
+        end(tx, tools, rollback, State.FAILED, "target_changed" if changed else "deadline", now)
+        return False
+    if prepared.target not in (None, target):
+        rollbacks.change(tx, rollback, target_version=target, export_job=None, not_before=now)
+        return False
+    return True
 
 
 def _decide(
@@ -108,7 +132,7 @@ def _decide(
     suppression = tools.alertmanagers.suppression(alert.fingerprint, now)
     gather = situation_of_undo if rollback.is_undo else situation
     facts = gather(tx, alert, reading, suppression, tools.around, now=now, own=rollback)
-    return facts, decide(facts, tools.limits, UNDO_PASSES if rollback.is_undo else frozenset())
+    return facts, decide(facts, tools.limits, passes(rollback))
 
 
 def _passes_by_itself(rollback: Rollback, decision: Decision) -> bool:
@@ -123,7 +147,7 @@ def _wait(tx: Transaction, tools: Tools, rollback: Rollback, facts: Situation, d
     not_before, deadline = now + timing.tick_s, rollback.deadline
     if Verdict.LOCKOUT in decision.holding_back:
         not_before = facts.lockout_until
-        deadline = not_before + rollback_deadline_s(timing, rollback.facts.get("flow_type"))
+        deadline = not_before + rollback_deadline_s(timing, rollback.facts.get("flow_type"), rollback.strategy)
         if not_before > rollback.planned_at + 2 * timing.lockout_s:
             return False
     if not _in_time(tools, rollback, now):
@@ -153,8 +177,12 @@ def _record(
     decision: Decision,
     now: float,
 ) -> None:
-    """An undo is decided about the version that it takes away; the alert was about the other one."""
-    by = {"overridden_by": rollback.facts["ordered_by"]} if rollback.is_undo else {}
+    """An undo is decided about the version that it takes away; the alert was about the other one.
+
+    And the alert is as it was where a person has ordered what becomes of its version.
+    """
+    ordered = rollback.is_undo or rollback.is_by_hand
+    by = {"overridden_by": rollback.facts["ordered_by"]} if ordered else {}
     about = replace(alert, version=rollback.accused_version)
     decisions.add(
         tx,
@@ -164,7 +192,7 @@ def _record(
         facts=facts_of(facts) | by,
         receiver=tools.receiver,
         rollback_id=rollback.id,
-        about_alert=not rollback.is_undo,
+        about_alert=not ordered,
     )
     after_commit(tx, lambda: tools.metrics.decided(decision.verdict))
 
@@ -185,17 +213,18 @@ def _took_effect(tx: Transaction, tools: Tools, rollback: Rollback, reading: Rea
     """An earlier publish of this rollback, taken for lost, shows after all, or did for a while: go on from there."""
     live = None if reading.flow.value is None else reading.flow.value.live_version
     for permit in rollbacks.permits_of(tx, rollback.id):
-        if permit.answer is Answer.REFUSED or live is None:
-            continue
+        if permit.answer is Answer.REFUSED or live is None or permit.strategy != Strategy.REPUBLISH:
+            continue  # a file that was taken for lost has no job, and its address is nobody's any more
         target = permit.target_version
         changes = meanwhile(rollback, reading.versions.value or (), target)
         met = has_callers(reading.evidence.value, rollback.object_id, target, since=permit.issued_at)
         if live == target or (met and live == rollback.accused_version):
             known = changes if live == target else None  # from an old view nobody learns who else has published
-            conclude(tx, tools, rollbacks.change(tx, rollback, target_version=target), Readback.DONE, known, now)
+            shown = rollbacks.change(tx, rollback, target_version=target, strategy=permit.strategy)
+            conclude(tx, tools, shown, Sight(Readback.DONE, changes=known), now)
             return True
         if changes is not None and changes.target_served:
-            conclude(tx, tools, rollback, Readback.OVERTAKEN, changes, now)
+            conclude(tx, tools, rollback, Sight(Readback.OVERTAKEN, changes=changes), now)
             return True
     return False
 
@@ -207,9 +236,9 @@ def _read_again_later(tx: Transaction, tools: Tools, rollback: Rollback, decisio
     rollbacks.add_step(tx, waiting, "unread", at=now, detail=unread)
 
 
-def _send(tools: Tools, publishing: Rollback, permit: Permit) -> Operation | GenesysError:
+def _send(prepared: Prepared, permit: Permit) -> Operation | GenesysError:
     try:
-        return tools.genesys.publish(publishing.object_id, permit.target_version)
+        return prepared.send(permit)
     except GenesysError as problem:
         return problem
 
@@ -242,13 +271,20 @@ def _refused(tx: Transaction, tools: Tools, publishing: Rollback, problem: Genes
     rollbacks.add_step(tx, refused, "refused", at=now, detail={"problem": str(problem), "status": problem.status})
     token_is_bad = problem.status == _UNAUTHORIZED and _UNAUTHORIZED in before
     wait_s = None if token_is_bad else _passes_after(problem, tools)
-    if wait_s is None:
+    if wait_s is None and not token_is_bad:
+        give_up(tx, tools, refused, "publish_refused", now, is_lesson=_is_lesson(refused, problem))
+    elif wait_s is None:
         end(tx, tools, refused, State.FAILED, "publish_refused", now)
     elif now + wait_s >= refused.deadline:
         reason = "rate_limited" if isinstance(problem, Throttled) else "deadline"
         end(tx, tools, refused, State.FAILED, reason, now)
     else:
         rollbacks.change(tx, refused, state=State.PLANNED.value, not_before=now + wait_s)
+
+
+def _is_lesson(rollback: Rollback, problem: GenesysError) -> bool:
+    """A label that was published before is refused for being that; a file may be refused for many reasons."""
+    return rollback.strategy is Strategy.REPUBLISH and isinstance(problem, Refused)
 
 
 def _passes_after(problem: GenesysError, tools: Tools) -> float | None:

@@ -4,7 +4,7 @@ Reading never changes anything. What could not be read is `None`, with the
 problem beside it in words; the policy then holds back.
 
 What is asked, and when, for one organization (in the dialect `platform` evidence
-is two calls, or three with `analytics.outcomes`, a list one per 500 flows):
+is two calls, and one more each with `analytics.outcomes` and `analytics.data_actions`, a list one per 500 flows):
 
 - while an alert is open: the evidence of all flows once a settled bucket, the
   list of flows every tenth bucket, the history of all flows once a history bucket;

@@ -2,6 +2,7 @@
 
 from receiver.attempt import ALONE, Attempt
 from receiver.config import ReceiverSettings, Scope
+from receiver.identity import Identities
 from receiver.notify.events import rfc3339
 from receiver.reader import Reading
 from receiver.store import alerts, controls, deployments, rollbacks
@@ -9,6 +10,7 @@ from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
 from receiver.store.deployments import Consent, Deployment
 from receiver.store.rollbacks import DENIED_BY, LEASED, Rollback, State
+from receiver.strategy import Strategy
 
 
 def pauses(tx: Transaction, org: str) -> tuple[str, ...]:
@@ -93,8 +95,8 @@ def _comes_later(one: Rollback, own: Rollback) -> bool:
 
 
 def _turn(one: Rollback) -> tuple[bool, float, str]:
-    """An undo is what people want now; what waits for the end of a lockout must not keep it waiting."""
-    return not one.is_undo, one.planned_at, one.id
+    """What people order they want now; what waits for the end of a lockout must not keep it waiting."""
+    return not (one.is_undo or one.is_by_hand), one.planned_at, one.id
 
 
 def denied_by(tx: Transaction, alert: StoredAlert, tried: list[Rollback]) -> str | None:
@@ -109,10 +111,15 @@ def denied_by(tx: Transaction, alert: StoredAlert, tried: list[Rollback]) -> str
     return None
 
 
-def restored_by(earlier: list[Rollback], version: str) -> str | None:
-    """The bridge made this version live, or may have: whatever it restored it does not take away again."""
+def restored_by(earlier: list[Rollback], version: str, identities: Identities) -> str | None:
+    """The bridge made this version live, or may have: whatever it restored it does not take away again.
+
+    Of a deployment that was never confirmed nobody knows the label, so what has the content of its target counts.
+    """
     for one in earlier:
-        if one.target_version == version and one.wrote and one.state is not State.SUPERSEDED:
+        unknown = one.strategy is Strategy.REDEPLOY and one.confirmed_at is None
+        may_be_its_copy = unknown and bool(identities.same(version, one.target_version))
+        if (one.target_version == version or may_be_its_copy) and one.wrote and one.state is not State.SUPERSEDED:
             return f"rollback {one.id}"
     return None
 

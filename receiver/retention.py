@@ -3,6 +3,7 @@
 import logging
 
 from genesys.log import event
+from receiver.feeds.plan import HORIZON_S
 from receiver.standing import MISSED_LISTINGS
 from receiver.store import retention, rollbacks
 from receiver.store.retention import Horizon
@@ -12,6 +13,7 @@ from receiver.tools import Tools
 log = logging.getLogger(__name__)
 
 BATCH = 200  # rows of each table in one round: milliseconds
+KEYS_KEPT_S = 86400.0  # of orders; whoever sends one again, after whatever outage, does so within a day
 REST_S = 3600.0  # after everything that is too old is gone
 
 
@@ -42,4 +44,6 @@ class Retention:
             old=now - timing.retention_s,
             attempts=now - max(timing.retention_s, timing.budget_s, timing.lockout_s),
             listed=now - MISSED_LISTINGS * timing.flows_s,
+            keys=now - KEYS_KEPT_S,
+            feeds=now - HORIZON_S,
         )

@@ -19,11 +19,12 @@ from dataclasses import replace
 
 from receiver.applied import publish_deadline_s
 from receiver.approval import EXPIRED, await_approval
-from receiver.confirmation import confirm, is_as_before
+from receiver.confirmation import confirm
 from receiver.ending import end
 from receiver.meanwhile import has_callers
 from receiver.metrics import Step
 from receiver.publishing import publish
+from receiver.readback import is_as_before
 from receiver.reader import Read, Reading
 from receiver.store import leases, rollbacks
 from receiver.store.database import StoreUnavailable, Transaction, after_commit
@@ -66,7 +67,7 @@ def is_overdue(rollback: Rollback, tools: Tools, now: float) -> bool:
     elif rollback.state is State.VERIFYING:
         last_moment = (rollback.confirmed_at or rollback.created_at) + timing.verify_deadline_s
     else:  # the last permit may be given right before the deadline, and its effect be proved after it
-        takes_s = publish_deadline_s(timing, rollback.facts.get("flow_type"))
+        takes_s = publish_deadline_s(timing, rollback.facts.get("flow_type"), rollback.strategy)
         last_moment = rollback.deadline + timing.permit_s + tools.call_timeout_s + takes_s
     return now >= last_moment + timing.lease_s
 

@@ -1,7 +1,7 @@
 """Lists every flow of an organization now and then, so that people and metrics can say what applies to each.
 
-From the same list registered deployments learn their versions, and it is seen whether
-what is live is known bad.
+From the same list registered deployments learn their versions, and it is seen what became
+live since the last one, and whether it is known bad.
 """
 
 import logging
@@ -13,7 +13,7 @@ from genesys.errors import GenesysError, NotAllowed
 from genesys.flows import Flow
 from genesys.log import event
 from receiver.config import Timing
-from receiver.store import deployments, flows
+from receiver.store import changes, deployments, flows
 from receiver.store.database import Store, StoreUnavailable, Transaction, clock
 
 log = logging.getLogger(__name__)
@@ -89,6 +89,9 @@ class Roster:
 
     def _keep(self, tx: Transaction, listed: Sequence[Flow], asked_at: float) -> None:
         now, since = self._clock(tx), asked_at - self._timing.resolve_s
+        last = flows.listing(tx, self._org)
+        if last is not None and last.listed_at is not None:  # before the first one nobody can tell what is new
+            changes.put_listed(tx, self._org, flows.of(tx, self._org), listed, now=now)
         flows.replace(tx, self._org, listed, now=now)
         deployments.resolve(tx, self._org, _settled(listed), since=since, asked_at=asked_at)
         if deployments.awaits_versions(tx, self._org, since=since):

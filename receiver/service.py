@@ -59,11 +59,14 @@ class Record:
 
 
 def periods(history: Evidence) -> Iterator[Period]:
-    """The history cut into periods, those at its ends as far as it goes; by flow, version and signal."""
+    """The history cut into periods, those at its ends as far as it goes; by flow, version and signal.
+
+    Where callers were transferred to is not kept for longer than Genesys Cloud does: it would be names without end.
+    """
     length = PERIOD_BUCKETS * history.bucket_s
     for flow_id, version in history.outcomes:
         columns = history.columns(flow_id, version)
-        for signal in sorted(history.signals):
+        for signal in sorted(history.signals - {Signal.ROUTING_SHIFT}):
             for start in range(history.start // length * length, history.end, length):
                 since, until = max(start, history.start), min(start + length, history.end)
                 service = _service(columns, signal, since, until)

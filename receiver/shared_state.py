@@ -13,14 +13,17 @@ from genesys.log import event
 from receiver import catalogue
 from receiver.catalogue import Metric
 from receiver.config import ReceiverSettings, Scope
+from receiver.feeds.polling import is_current
 from receiver.situation import Mode
 from receiver.standing import standings
-from receiver.store import controls, decisions, leases, outbox, rollbacks, watchdog
+from receiver.store import changes, controls, decisions, feeds, leases, outbox, rollbacks, watchdog
 from receiver.store.database import Store, StoreUnavailable, Transaction, clock
 from receiver.store.rollbacks import Rollback, State
 
 log = logging.getLogger(__name__)
 
+CHANGES_S = 86400.0  # older ones are on no dashboard that people look at for a failing flow
+CHANGES_SHOWN = 100  # of an organization: each is a series
 MAX_AGE_S = 5.0  # several Prometheus servers may scrape; the database is asked once
 
 Samples = Mapping[tuple[str, ...], float]
@@ -89,7 +92,7 @@ class _Reading:
         newest = [rollback for rollback in rollbacks.newest_of_each_flow(self.tx) if rollback.org in self.orgs]
         shown = [rollback for rollback in newest if not rollback.is_moot]
         backlog = outbox.backlog(self.tx)
-        sinks = [webhook.name for webhook in self.settings.webhooks]
+        sinks = [sink.name for sink in self.settings.sinks]
         flows = standings(self.tx, self.settings, self.orgs, now=self.now)
         return {
             catalogue.LOCKOUT_ACTIVE: {_flow(rollback): self._is_locked_out(rollback) for rollback in newest},
@@ -121,7 +124,9 @@ class _Reading:
             },
             catalogue.ARMED: {(one.org, one.flow.id): one.armed for one in flows if one.mode is Mode.AUTO},
             catalogue.KNOWN_BAD: {(one.org, one.flow.id): 1.0 for one in flows if one.known_bad is not None},
+            **self._feeds(),
             catalogue.WATCHDOG_TIMESTAMP: self._watchdog(),
+            catalogue.CHANGE_TIMESTAMP: self._changes(),
         }
 
     def _is_locked_out(self, rollback: Rollback) -> bool:
@@ -145,6 +150,26 @@ class _Reading:
                 for flow_id in window.flow_ids
             },
             catalogue.ORG_MAINTENANCE_ACTIVE: {(org,): org in whole for org in self.orgs},
+        }
+
+    def _feeds(self) -> dict[Metric, Samples]:
+        states = feeds.states(self.tx)
+        read = {
+            feed.name: states[feed.name].read_at if feed.name in states else None for feed in self.settings.feeds.all
+        }
+        return {
+            catalogue.FEED_LAST_SUCCESS: {(name,): at for name, at in read.items() if at is not None},
+            catalogue.FEED_CURRENT: {
+                (feed.name,): is_current(feed, read[feed.name], self.now) for feed in self.settings.feeds.all
+            },
+        }
+
+    def _changes(self) -> Samples:
+        since = self.now - CHANGES_S
+        return {
+            (org, one.object_type, one.object_id, one.object_name, one.changed_by): one.at
+            for org in self.orgs
+            for one in changes.newest_of_each_object(self.tx, org, since=since, limit=CHANGES_SHOWN)
         }
 
     def _watchdog(self) -> Samples:

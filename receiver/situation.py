@@ -7,8 +7,10 @@ from genesys.evidence import Tally
 from genesys.excess import Finding
 from genesys.flows import Flow
 from genesys.probation import Probation
+from genesys.transfers import Target
 from receiver.common_cause import CommonCause
 from receiver.store.deployments import Deployment
+from receiver.suspects import NOBODY_ELSE, Suspects
 from receiver.target import TargetChoice
 
 
@@ -41,9 +43,12 @@ class VersionEvidence:
     live_since: float
     threshold_ratio: float
     baseline_ratio: float | None
+    scatter: float | None
     finding: Finding
     newest: Tally  # the newest buckets with ended conversations
     recovered: bool  # these are healthy again
+    target: Target | None = None  # to which transfers are counted, of routing_shift
+    parts: tuple[str, ...] = ()  # of what the errors are made up, where that is known
 
     @property
     def confirms(self) -> bool:
@@ -54,11 +59,15 @@ class VersionEvidence:
         found = self.finding.convicted_by or self.finding.windows[-1]
         ratio = "no volume" if found.ratio is None else f"{found.ratio:.1%}"
         base = "unknown" if self.baseline_ratio is None else f"{self.baseline_ratio:.2%}"
+        scatter = "unknown" if self.scatter is None else f"{self.scatter:.1f}"
+        what = "errors" if self.target is None else f"transfers to {self.target.describe()}"
         line = (
-            f"{found.errors} errors of {found.volume} in {found.window} ({ratio}; threshold "
-            f"{self.threshold_ratio:.1%}, earlier ratio {base}; strength {found.strength:.1f}, "
+            f"{found.errors} {what} of {found.volume} in {found.window} ({ratio}; threshold "
+            f"{self.threshold_ratio:.1%}, earlier ratio {base}, scatter {scatter}; strength {found.strength:.1f}, "
             f"{found.breach_minutes} breached minutes)"
         )
+        if self.parts:
+            line = f"{line}; {', '.join(self.parts)}"
         if self.recovered:
             return f"{line}; healthy again: {self.newest.errors} of the newest {self.newest.exits}"
         if self.finding.convicted_by is None and self.finding.acquitted_by is not None:
@@ -101,10 +110,11 @@ class Situation:
     target_problem: str
     deployment: Deployment | None  # that a pipeline has registered the accused version with
     attempt_id: str | None  # the attempt that works on the same change set, and that a rollback would be a part of
-    approval_asked_by: str | None  # why the deployment wants a person to approve, if it does
+    approval_asked_by: str | None  # why the deployment, or what else was changed, wants a person to approve
     approval_waiting: str | None  # the rollback of this version that waits for approval
     approved_by: str | None  # the rollback that the decision is about
     denied_by: str | None  # who, and why, as long as it holds
+    suspects: Suspects = NOBODY_ELSE  # what was changed before the alert
     known_bad: str = ""  # why the accused version is known bad from its first minute
 
     @property

@@ -52,7 +52,9 @@ class Tools:
 
 def telling_of(settings: ReceiverSettings) -> Telling:
     """Whom the settings name to be told."""
-    return Telling([webhook.name for webhook in settings.webhooks], settings.external_url)
+    return Telling(
+        [sink.name for sink in settings.sinks], settings.external_url, {sink.name: sink for sink in settings.sinks}
+    )
 
 
 def put_together(

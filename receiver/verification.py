@@ -5,8 +5,12 @@ from typing import Any
 
 from genesys.evidence import Signal, Tally, total
 from genesys.excess import find_excess
+from genesys.routing import turned
+from genesys.transfers import Target
 from receiver.reader import Reading
 from receiver.store.rollbacks import Rollback, State
+
+TRANSFER_TYPE, TRANSFER_TARGET = "transfer_type", "transfer_target"  # facts of a rollback by routing_shift
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,10 @@ def verify(
     evidence = reading.evidence.value
     if evidence is None or rollback.confirmed_at is None:
         return _at_deadline(now, deadline, Tally(), rollback, f"unread: {reading.evidence.problem}")
-    signal = Signal(rollback.facts["signal"])
+    signal, target = Signal(rollback.facts["signal"]), _target_of(rollback)
+    if signal not in evidence.signals or (signal is Signal.ROUTING_SHIFT and target is None):
+        return _at_deadline(now, deadline, Tally(), rollback, f"{signal} is not told: nobody knows whether it helped")
+    evidence = turned(evidence, target)
     tallies = evidence.tallies(rollback.object_id, rollback.target_version, signal, rollback.confirmed_at)
     done = total(tallies.values())
     healthy = done.errors <= rollback.threshold_ratio * done.exits
@@ -49,12 +56,19 @@ def verify(
         bucket_s=evidence.bucket_s,
         threshold_ratio=rollback.threshold_ratio,
         baseline_ratio=None,
+        scatter=None,
     )
     if excess.convicted_by is not None:
         return _verdict(State.INEFFECTIVE, f"{done.errors} errors of {done.exits} ended conversations", done, rollback)
     return _at_deadline(
         now, deadline, done, rollback, f"{done.exits} conversations have ended, {min_conversations} are asked for"
     )
+
+
+def _target_of(rollback: Rollback) -> Target | None:
+    """Where the accused version sent its callers: the same must not become of the others."""
+    told = rollback.facts.get(TRANSFER_TYPE)
+    return None if told is None else Target(told, rollback.facts.get(TRANSFER_TARGET))
 
 
 def _at_deadline(now: float, deadline: float, done: Tally, rollback: Rollback, problem: str) -> Verified | None:

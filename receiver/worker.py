@@ -23,18 +23,21 @@ from receiver.store import alerts, leases, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import StoreUnavailable, Transaction
 from receiver.store.leases import Lease, LeaseLost
-from receiver.store.rollbacks import LEASED, AlreadyTried, Conflict, Rollback
+from receiver.store.rollbacks import LEASED, AlreadyTried, Conflict, Rollback, State
 from receiver.tools import Tools
 from receiver.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 RECORDING_S = 2.0  # some hundred alerts that are over, and no longer than the usual wait for the next round
+QUICK_LOOKS_S = 60.0  # after that a publish is no quick one, and so many calls are not worth a second
 MAX_ALERTS = 50  # looked at in one round, so that a flood cannot use up the API limit; the others have their turn
+
+_SENT = frozenset({State.PUBLISHING, State.CONFIRMING})
 
 
 class Worker:
-    """One organization's loop. Used by one thread; `alive` may be asked by any."""
+    """One organization's loop. Used by one thread; any may ask `silent_for_s`, and `hurry` it."""
 
     def __init__(self, org: str, tools: Tools, *, responsible_for_strangers: Sequence[str] = ()) -> None:
         """One worker also answers alerts of organizations that are not configured: it is given all that are.
@@ -53,6 +56,9 @@ class Worker:
         self._turn = 0
         self._last_round: float | None = None
         self._is_sound = True
+        self._awaits_publish = False
+        self._news = Event()
+        self._was_hurried = False
 
     @property
     def org(self) -> str:
@@ -74,7 +80,25 @@ class Worker:
                 event(log, logging.INFO, "taken_over", org=self._org, detail=problem)
             except Exception:
                 log.exception("round_failed org=%s", self._org)
-            stop.wait(self._tools.timing.tick_s)
+            self._rest(stop)
+
+    def hurry(self) -> None:
+        """Something new has come, or the loop is to end: the next round need not wait for its time."""
+        self._news.set()
+
+    def _rest(self, stop: Event) -> None:
+        """Until the next round. One in two can be hurried, so that in a flood too there is time for all else."""
+        if self._was_hurried:
+            self._was_hurried = False
+            stop.wait(self.pause_s)
+        else:
+            self._was_hurried = self._news.wait(self.pause_s)
+        self._news.clear()
+
+    @property
+    def pause_s(self) -> float:
+        """Until the next round: half as long while a publish is to be read back, for whose end callers wait."""
+        return self._tools.timing.tick_s / (2 if self._awaits_publish else 1)
 
     def tick(self) -> None:
         """One round: decide about open alerts, then do one step of every rollback.
@@ -82,7 +106,7 @@ class Worker:
         A round in which something went wrong that no other round will mend does
         not count as finished: readiness and the metric of the last round show it.
         """
-        self._is_sound = True
+        self._is_sound, self._awaits_publish = True, False
         now, work, is_open = self._tools.store.transact(self._look)
         difference = self._compare_with_alertmanager(is_open, now)
         if work or difference:
@@ -129,7 +153,9 @@ class Worker:
         return leases.take(tx, lease_name(self._org), tools.receiver, now=tools.clock(tx), lease_s=tools.timing.lease_s)
 
     def _release(self, tx: Transaction, lease: Lease) -> None:
-        if not rollbacks.under_way(tx, self._org, LEASED):
+        leased = rollbacks.under_way(tx, self._org, LEASED)
+        self._awaits_publish = _just_sent(leased, self._tools.clock(tx))
+        if not leased:
             leases.release(tx, lease)
 
     def _compare_with_alertmanager(self, is_open: list[StoredAlert], now: float) -> Difference:
@@ -261,6 +287,11 @@ class Worker:
             self._is_sound = False
             names = " ".join(f"{name}={value}" for name, value in about.items())
             log.exception("not_decided org=%s %s", self._org, names)
+
+
+def _just_sent(leased: Sequence[Rollback], now: float) -> bool:
+    """Is a publish to be read back that has not taken long yet?"""
+    return any(one.state in _SENT and 0 <= now - (one.started_at or now) < QUICK_LOOKS_S for one in leased)
 
 
 def lease_name(org: str) -> str:

@@ -99,8 +99,9 @@ def count_request(token: Token, now: float) -> None:
         raise too_many_requests(token.quota.reset_s(now))
 
 
-def require_publish(client: Client) -> None:
-    """Raises a 403 `ApiError` for a read-only client."""
-    if client.read_only:
+def require(permission: str, client: Client) -> None:
+    """Raises a 403 `ApiError` for a read-only client, and for one that lacks it."""
+    writes = not permission.endswith(":view")
+    if (client.read_only and writes) or permission in client.lacks:
         message = "Unable to perform the requested action. You are missing the following permission(s): "
-        raise ApiError(403, "missing.permissions", message + "architect:flow:publish")
+        raise ApiError(403, "missing.permissions", message + permission)

@@ -72,7 +72,9 @@ class Selection:
             return None
         key = told(key, self.switches)
         values = {name: value_of(key) for name, value_of in self.dimensions.items()}
-        return tuple(values[name] for name in self.group_by) if self.where.holds(values) else None
+        group = tuple(values[name] for name in self.group_by)
+        is_told = self.switches.unset_dimensions or None not in group
+        return group if is_told and self.where.holds(values) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, request
 
+from simulator import audit, storage
 from simulator.access import TokenRefused
 from simulator.analytics import answer, read_query, read_time
 from simulator.catalogue import (
@@ -32,7 +33,9 @@ def blueprint(simulation: Simulation) -> Blueprint:
     _token(api, simulation)
     _flows(api, simulation)
     _publish(api, simulation)
+    _jobs(api, simulation)
     _analytics(api, simulation)
+    _audits(api, simulation)
     return api
 
 
@@ -89,6 +92,24 @@ def _publish(api: Blueprint, simulation: Simulation) -> None:
         return publish(simulation, flow_id, version)
 
 
+def _jobs(api: Blueprint, simulation: Simulation) -> None:
+    @api.post("/api/v2/flows/export/jobs")
+    def export() -> dict[str, object]:
+        return storage.export(simulation)
+
+    @api.get("/api/v2/flows/export/jobs/<job_id>")
+    def export_job(job_id: str) -> dict[str, object]:
+        return storage.export_as_json(simulation, job_id)
+
+    @api.post("/api/v2/flows/jobs")
+    def register() -> dict[str, object]:
+        return storage.register(simulation)
+
+    @api.get("/api/v2/flows/jobs/<job_id>")
+    def deploy_job(job_id: str) -> dict[str, object]:
+        return storage.deploy_as_json(simulation, job_id)
+
+
 def _analytics(api: Blueprint, simulation: Simulation) -> None:
     dimensions = flow_dimensions({flow.id: flow for flow in simulation.scenario.flows})
 
@@ -102,11 +123,28 @@ def _analytics(api: Blueprint, simulation: Simulation) -> None:
 
     @api.post("/api/v2/analytics/actions/aggregates/query")
     def action_aggregates() -> dict[str, Any]:
-        return _aggregates(simulation, ACTION_METRICS, ACTION_DIMENSIONS)
+        with simulation.present():
+            views = simulation.world.switches.action_views
+        return _aggregates(simulation, ACTION_METRICS, ACTION_DIMENSIONS, views)
 
 
-def _aggregates(simulation: Simulation, metrics: Metrics, dimensions: Dimensions) -> dict[str, Any]:
+def _audits(api: Blueprint, simulation: Simulation) -> None:
+    @api.post("/api/v2/audits/query/realtime")
+    def audits() -> dict[str, Any]:
+        body = request.get_json(force=True, silent=True)
+        expand = {word for given in request.args.getlist("expand") for word in given.split(",")}
+        with simulation.present() as now:
+            return audit.answer(body, simulation.world.audit, now, expand=expand)
+
+
+def _aggregates(
+    simulation: Simulation, metrics: Metrics, dimensions: Dimensions, views: str = "works"
+) -> dict[str, Any]:
     body = request.get_json(force=True, silent=True)
+    if isinstance(body, dict) and body.get("views") and views != "works":
+        if views == "refused":
+            raise bad_request("views: not of data actions")
+        del body["views"]
     with simulation.present():
         query = read_query(body, metrics, dimensions, simulation.world.switches)
     with tabulated(simulation, query.span, query.selection) as table:

@@ -13,7 +13,7 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 
-from simulator import api, control, guide
+from simulator import api, control, guide, storage
 from simulator.access import count_request
 from simulator.errors import ApiError, too_many_requests
 from simulator.faults import Subject, subject
@@ -22,13 +22,16 @@ from simulator.simulation import Simulation
 from simulator.vocabulary import Fault
 
 _NOT_EVEN_READ = ("down", "drop_before", "hang")
-_UNANSWERED = (*_NOT_EVEN_READ, "drop_after", "publish_late")
+_UNANSWERED = (*_NOT_EVEN_READ, "drop_after", "publish_late", "upload_late")
+_WRITES = (Subject.PUBLISH, Subject.UPLOAD)
+_WITHOUT_TOKEN = ("/oauth/token", storage.PREFIX)
 
 
 def create_app(simulation: Simulation, *, scenario_name: str, sleep: Callable[[float], None] = time.sleep) -> Flask:
     app = Flask(__name__)
     app.register_blueprint(api.blueprint(simulation))
     app.register_blueprint(guide.blueprint(simulation))
+    app.register_blueprint(storage.blueprint(simulation))
     app.register_blueprint(control.blueprint(simulation, scenario_name))
     app.before_request(lambda: _enter(simulation))
     app.after_request(lambda response: _leave(response, simulation, sleep))
@@ -48,14 +51,14 @@ def _enter(simulation: Simulation) -> Response | None:
         g.logged = simulation.requests.add(now, request.method, request.path, query)
         g.logged.flow_id = (request.view_args or {}).get("flow_id") or request.args.get("flow")
         g.logged.version = (request.view_args or {}).get("label") or request.args.get("version")
-        g.logged.publish = subject(request.method, request.path) is Subject.PUBLISH or None
+        g.logged.publish = subject(request.method, request.path) in _WRITES or None
         simulation.cue("before", request.method, request.path, now)
         met = simulation.faults.meet(request.method, request.path, now)
         if met is not None:
             g.fault, g.fault_since = met.fault, met.since
         if g.fault is not None and g.fault.kind in _NOT_EVEN_READ:
             return Response()
-        if request.path != "/oauth/token":
+        if not request.path.startswith(_WITHOUT_TOKEN):
             g.token = simulation.gatekeeper.admit(request.headers.get("Authorization"), now)
             count_request(g.token, now)
     if g.fault is not None:

@@ -15,6 +15,8 @@ class Subject(StrEnum):
 
     ANALYTICS = "analytics"
     PUBLISH = "publish"
+    EXPORT = "export"  # a version written down as a file
+    UPLOAD = "upload"  # of a file, which is deployed: a write as much as a publish
     READ = "read"  # of flows and their versions
 
 
@@ -29,21 +31,29 @@ _CONCERNS: Mapping[str, Subject] = MappingProxyType(
         "publish_nothing": Subject.PUBLISH,
         "publish_fails": Subject.PUBLISH,
         "publish_hangs": Subject.PUBLISH,
+        "export_fails": Subject.EXPORT,
+        "export_hangs": Subject.EXPORT,
+        "upload_late": Subject.UPLOAD,
+        "upload_refused": Subject.UPLOAD,
+        "deploy_nothing": Subject.UPLOAD,
+        "deploy_fails": Subject.UPLOAD,
+        "deploy_hangs": Subject.UPLOAD,
     }
 )
+
+_PATHS = (
+    (Subject.ANALYTICS, ("GET", "POST"), "/api/v2/analytics/"),
+    (Subject.PUBLISH, ("POST",), "/api/v2/flows/actions/publish"),
+    (Subject.PUBLISH, ("PATCH",), "/api/v2/architect/deployments/"),
+    (Subject.EXPORT, ("POST",), "/api/v2/flows/export/jobs"),
+    (Subject.UPLOAD, ("PUT",), "/storage/uploads/"),
+    (Subject.READ, ("GET",), ("/api/v2/flows", "/api/v2/architect/flows")),
+)  # the first that fits
 
 
 def subject(method: str, path: str) -> Subject | None:
     """What a request is about, whether it can be answered or not."""
-    if path.startswith("/api/v2/analytics/"):
-        return Subject.ANALYTICS
-    if (method, path) == ("POST", "/api/v2/flows/actions/publish"):
-        return Subject.PUBLISH
-    if method == "PATCH" and path.startswith("/api/v2/architect/deployments/"):
-        return Subject.PUBLISH
-    if method == "GET" and path.startswith(("/api/v2/flows", "/api/v2/architect/flows")):
-        return Subject.READ
-    return None
+    return next((about for about, methods, prefix in _PATHS if method in methods and path.startswith(prefix)), None)
 
 
 @dataclass

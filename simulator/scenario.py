@@ -67,12 +67,13 @@ class FlowSpec(Words):
 
 
 class Client(Words):
-    """An OAuth client; a read-only one lacks `architect:flow:publish`."""
+    """An OAuth client; a read-only one lacks whatever writes, another one the permissions in `lacks`."""
 
     id: Text
     secret: Text
     name: Text
     read_only: bool = False
+    lacks: tuple[Text, ...] = ()
 
 
 class Access(Words):

@@ -8,6 +8,7 @@ lock, so that the parts themselves need none.
 import logging
 import random
 import threading
+import uuid
 from bisect import insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,10 +21,11 @@ from simulator.cues import Cues
 from simulator.errors import ApiError
 from simulator.faults import Faults
 from simulator.history import HOUR, History
+from simulator.jobs import Jobs
 from simulator.reports import Grouping, Reports, Span, Table
 from simulator.request_log import RequestLog
 from simulator.scenario import Scenario
-from simulator.vocabulary import AnyEvent, Call, ExpireTokens, SetFaults, Settings, Switches
+from simulator.vocabulary import AnyEvent, Call, Change, ExpireTokens, SetFaults, Settings, Switches
 
 LEAD = 1.25 * HOUR  # simulated seconds of single calls before the start: a trailing hour, and its settling
 
@@ -48,11 +50,18 @@ class Simulation:
         self.start = self._now = clock()
         rng = random.Random(f"{seed} simulation")  # noqa: S311
         self.world = worlds.build(
-            scenario.flows, scenario.settings, scenario.switches, start=self.start, factor=factor, rng=rng
+            scenario.flows,
+            scenario.settings,
+            scenario.switches,
+            start=self.start,
+            factor=factor,
+            rng=rng,
+            clients={client.name: client.id for client in scenario.access.clients},
         )
         self.gatekeeper = Gatekeeper(scenario.access, factor=factor, rng=rng)
         self.faults = Faults(factor=factor, rng=rng)
         self.cues = Cues()
+        self.jobs = Jobs(lambda: self.world, lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4)))
         self.requests = RequestLog()
         self._clock = clock
         self._lock = threading.RLock()
@@ -89,6 +98,8 @@ class Simulation:
         match event:
             case SetFaults():
                 self.faults.replace(event.faults, now)
+            case Change():
+                self.world.changed(event, now)
             case ExpireTokens():
                 self.gatekeeper.expire_all()
             case Call():

@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import g, request
 
-from simulator.access import require_publish
+from simulator.access import require
 from simulator.errors import ApiError, bad_request
 from simulator.reports import Grouping, Span, Table
 from simulator.representation import operation_as_json
@@ -52,7 +52,7 @@ def tabulated(simulation: Simulation, span: Span, grouping: Grouping) -> Iterato
 def publish(simulation: Simulation, flow_id: str, version: str) -> dict[str, object]:
     """Start to make a version live for this request's client; the answer's body. Raises an `ApiError`."""
     client, logged = g.token.client, g.logged
-    require_publish(client)
+    require("architect:flow:publish", client)
     fate = _FATES.get(g.fault.kind) if g.fault is not None else None
 
     def begin(at: float) -> Operation:

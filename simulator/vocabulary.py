@@ -47,6 +47,13 @@ class Fault(Words):
     publish_nothing   answers a publish with 200, and does nothing at all
     publish_fails     starts the operation, which ends in FAILURE
     publish_hangs     starts the operation, which never completes
+    export_fails      takes the export job, which ends in Failure
+    export_hangs      takes the export job, which never ends
+    upload_late       closes the connection without an answer, and takes the file `delay_s` later
+    upload_refused    answers 403 to the file, and does nothing
+    deploy_nothing    takes the file; the job ends in Success, and there is no new version
+    deploy_fails      takes the file; the job ends in Failure
+    deploy_hangs      takes the file; the job never ends
     """
 
     kind: Literal[
@@ -67,6 +74,13 @@ class Fault(Words):
         "publish_nothing",
         "publish_fails",
         "publish_hangs",
+        "export_fails",
+        "export_hangs",
+        "upload_late",
+        "upload_refused",
+        "deploy_nothing",
+        "deploy_fails",
+        "deploy_hangs",
     ]
     match: Match = Match()
     status: Annotated[int, Field(ge=400, le=599)] | None = None
@@ -84,7 +98,7 @@ class Fault(Words):
         own = {
             "status": ("status", "status_after"),
             "retry_after": ("throttle",),
-            "delay_s": ("slow", "hang", "publish_late"),
+            "delay_s": ("slow", "hang", "publish_late", "upload_late"),
             "lag_s": ("analytics_lag",),
             "age_s": ("stale_reads",),
         }
@@ -107,14 +121,18 @@ class Settings(Words):
     A report of something that happened shows after `analytics_latency` plus up
     to `analytics_jitter`; a share of `analytics_late_ratio` comes up to
     `analytics_late` later still, and corrects buckets that were read before.
+    An audit entry shows after `audit_latency`.
     """
 
     publish_time: Duration = 4.0
     effect_delay: Duration = 3.0
+    export_time: Duration = 4.0
+    deploy_time: Duration = 30.0
     analytics_latency: Duration = 20.0
     analytics_jitter: Duration = 20.0
     analytics_late_ratio: Ratio = 0.01
     analytics_late: Duration = 120.0
+    audit_latency: Duration = 2.0
 
 
 class Switches(Words):
@@ -129,6 +147,8 @@ class Switches(Words):
                         address | neither
     outcome_version     whether the metrics of outcomes carry `flowVersion`
     action_no_error     the `errorType` of a data action that worked: is `NONE` | is absent
+    unset_dimensions    whether what has no value of a dimension that is grouped by is told, without that key
+    action_views        views of data actions: work | are ignored | are refused with 400
     extra_group_keys    whether groups carry `mediaType` where nobody asked for it
     published_after     `publishedAfter` and `publishedBefore`: work | are ignored | are refused with 400
     configuration       what a version contains: is given | is given with the version's own label in it, so that no two
@@ -143,6 +163,8 @@ class Switches(Words):
     transfer_target: Literal["named", "address", "absent"] = "named"
     outcome_version: bool = True
     action_no_error: Literal["none", "absent"] = "none"
+    unset_dimensions: bool = True
+    action_views: Literal["works", "ignored", "refused"] = "works"
     extra_group_keys: bool = True
     published_after: Literal["works", "ignored", "refused"] = "works"
     configuration: Literal["given", "labelled", "refused", "absent"] = "given"
@@ -167,6 +189,7 @@ class Publish(_FlowEvent, BehaviourWords):
     error_ratio: Ratio | None = None
     content: Text | None = None
     by: Text = "cx-as-code"
+    person: bool = False  # whether `by` is a user, and no OAuth client, in the audit
 
 
 class ErrorRatio(_FlowEvent):
@@ -225,6 +248,25 @@ class DeleteFlow(_FlowEvent):
     event: Literal["delete_flow"]
 
 
+class Change(Words):
+    """Somebody changes something that is no flow: only the audit tells of it. Without `entity_id` the name gives one.
+
+    With `late_s` its audit entry shows that much later than others do.
+    """
+
+    event: Literal["change"]
+    service: Text
+    entity_type: Text
+    entity_name: Text
+    entity_id: Text | None = None
+    action: Text = "Update"
+    status: Literal["SUCCESS", "FAILURE", "WARNING"] = "SUCCESS"
+    by: Text = "cx-as-code"
+    person: bool = False
+    application: Text | None = None
+    late_s: Duration = 0.0
+
+
 class SetFaults(Words):
     """Replaces the list of faults."""
 
@@ -239,7 +281,7 @@ class ExpireTokens(Words):
 
 
 FlowEvent = Publish | ErrorRatio | CallsPerMin | Lock | Unlock | Deactivate | Activate | DeleteVersion | DeleteFlow
-AnyEvent = FlowEvent | Call | SetFaults | ExpireTokens
+AnyEvent = FlowEvent | Call | Change | SetFaults | ExpireTokens
 Event = Annotated[AnyEvent, Field(discriminator="event")]
 
 

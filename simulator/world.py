@@ -9,14 +9,16 @@ import math
 import random
 import uuid
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
 
 from simulator import vocabulary as words
 from simulator.behaviour import GOOD, Behaviour
 from simulator.errors import ApiError, bad_request, not_found
 from simulator.scenario import FlowSpec
+from simulator.trail import AuditTrail
 from simulator.vocabulary import FlowEvent, Settings, Switches
 
 CHANGES_REMEMBERED = 1000  # of each flow, for reads that are behind
@@ -31,6 +33,7 @@ class Version:
     content: str
     behaviour: Behaviour = GOOD
     deleted: bool = False
+    flow_name: str = ""  # as the flow was called then, if it is called otherwise now
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ class World:
     switches: Switches
     factor: float
     rng: random.Random
+    audit: AuditTrail
     _running: list[Operation] = field(default_factory=list)
     _past: dict[str, deque[tuple[float, Flow]]] = field(default_factory=dict)  # each with the time of its end
 
@@ -153,13 +157,9 @@ class World:
         flow = self.flow(flow_id)
         if fate is Fate.FORGOTTEN:
             return self._operation(label, client, at, fate)
-        if flow.deleted:
-            raise ApiError(410, "flow.deleted", f"The flow {flow_id} is deleted.")
-        self.version(flow_id, label)
-        if flow.locked_by is not None:
-            raise ApiError(409, "flow.locked", f"The flow {flow_id} is locked by {flow.locked_by}.")
-        if flow.operation is not None and not flow.operation.complete:
-            raise ApiError(409, "flow.operation.in.progress", f"An operation is running on the flow {flow_id}.")
+        if not flow.deleted:
+            self.version(flow_id, label)
+        self._check_that_it_is_free(flow)
         if self.switches.republish == "refused":
             raise ApiError(400, "flow.version.already.published", f"The version {label} has been published before.")
         by_switch = Fate.NOTHING if self.switches.republish == "nothing" else Fate.WORKS
@@ -168,6 +168,19 @@ class World:
         flow.operation = operation
         self._running.append(operation)
         return operation
+
+    def deploy(self, flow_id: str, source: Version, *, client: str, at: float) -> str:
+        """Make a new version with the content of `source`, and make it live at once; gives its label.
+
+        Raises a 409 `ApiError` if the flow is locked or an operation is running, 410 if it is deleted.
+        """
+        flow = self.flow(flow_id)
+        self._check_that_it_is_free(flow)
+        self._remember(flow, at)
+        label = f"{max(int(float(known)) for known in flow.versions) + 1}.0"
+        flow.versions[label] = replace(source, label=label, created_at=at, created_by=client, deleted=False)
+        self._make_live(flow, label, at, by=client)
+        return label
 
     def next_due(self) -> float | None:
         """When the next publish takes effect."""
@@ -206,6 +219,15 @@ class World:
             case words.DeleteFlow():
                 flow.deleted = True
 
+    def _check_that_it_is_free(self, flow: Flow) -> None:
+        flow_id = flow.spec.id
+        if flow.deleted:
+            raise ApiError(410, "flow.deleted", f"The flow {flow_id} is deleted.")
+        if flow.locked_by is not None:
+            raise ApiError(409, "flow.locked", f"The flow {flow_id} is locked by {flow.locked_by}.")
+        if flow.operation is not None and not flow.operation.complete:
+            raise ApiError(409, "flow.operation.in.progress", f"An operation is running on the flow {flow_id}.")
+
     def _published_by_others(self, flow: Flow, event: words.Publish, at: float) -> None:
         known = flow.versions.get(event.version)
         if known is None and event.error_ratio is None:
@@ -220,7 +242,7 @@ class World:
         else:
             known.error_ratio = known.error_ratio if event.error_ratio is None else event.error_ratio
             known.behaviour = event.behaviour(known.behaviour)
-        self._make_live(flow, event.version, at)
+        self._make_live(flow, event.version, at, by=event.by, person=event.person)
 
     def _delete_version(self, flow: Flow, label: str) -> None:
         version = self.version(flow.spec.id, label)
@@ -235,16 +257,22 @@ class World:
         elif flow.deleted or flow.versions[operation.version].deleted:
             operation.error_code = "flow.version.gone"
         elif operation.fate is Fate.WORKS:
-            self._make_live(flow, operation.version, operation.completes_at)
+            self._make_live(flow, operation.version, operation.completes_at, by=operation.client)
 
-    def _make_live(self, flow: Flow, label: str, at: float) -> None:
+    def changed(self, change: words.Change, at: float) -> None:
+        """Somebody changed something that is no flow."""
+        self.audit.add(change, at, late_s=self.real_s(self.settings.audit_latency + change.late_s))
+
+    def _make_live(self, flow: Flow, label: str, at: float, *, by: str, person: bool = False) -> None:
         first = next((stint.dated for stint in flow.stints if stint.version == label), at)
         dated = first if self.switches.date_published == "stays" else at
-        flow.stints.append(Stint(label, at, shown_from=at + self._real_s(self.settings.effect_delay), dated=dated))
+        flow.stints.append(Stint(label, at, shown_from=at + self.real_s(self.settings.effect_delay), dated=dated))
+        late_s = self.real_s(self.settings.audit_latency)
+        self.audit.published(flow.spec.id, flow.spec.name, label, by, at, person=person, late_s=late_s)
 
     def _operation(self, label: str, client: str, at: float, fate: Fate) -> Operation:
         operation_id = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
-        takes_s = math.inf if fate is Fate.HANGS else self._real_s(self.settings.publish_time)
+        takes_s = math.inf if fate is Fate.HANGS else self.real_s(self.settings.publish_time)
         return Operation(operation_id, label, client, at + takes_s, fate)
 
     def _remember(self, flow: Flow, until: float) -> None:
@@ -256,7 +284,8 @@ class World:
         past = self._past.get(flow_id, ())
         return next((flow for until, flow in past if at < until), self.flows[flow_id])
 
-    def _real_s(self, simulated_s: float) -> float:
+    def real_s(self, simulated_s: float) -> float:
+        """A duration as it passes here."""
         return simulated_s / self.factor
 
 
@@ -268,9 +297,21 @@ def build(
     start: float,
     factor: float,
     rng: random.Random,
+    clients: Mapping[str, str] = MappingProxyType({}),
 ) -> World:
-    """The world as it is at `start`."""
-    return World({spec.id: _flow(spec, start, factor) for spec in specs}, settings, switches, factor, rng)
+    """The world as it is at `start`; `clients` are the ids of OAuth clients by name."""
+    flows = {spec.id: _flow(spec, start, factor) for spec in specs}
+    audit = AuditTrail(clients)
+    past = sorted(
+        (version.created_at, flow.spec.id, version.label)
+        for flow in flows.values()
+        for version in flow.versions.values()
+    )
+    for at, flow_id, label in past:
+        flow = flows[flow_id]
+        by = flow.versions[label].created_by
+        audit.published(flow_id, flow.spec.name, label, by, at, person=False, late_s=0.0)
+    return World(flows, settings, switches, factor, rng, audit)
 
 
 def _flow(spec: FlowSpec, start: float, factor: float) -> Flow:

@@ -1,13 +1,14 @@
 """A clock that only moves when told, and a transport that answers from a script: for tests of our HTTP side."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 
 import httpx
 
 from genesys.access import Session, open_session
+from genesys.actions import DataAction
 from genesys.dialect import Call
 from genesys.guide import Guide, NamedFlow
 from genesys.http import Clock, Connection
@@ -77,18 +78,29 @@ class Wire:
             max_answer_bytes=max_answer_bytes,
         )
 
-    def session(self, *, timeout_s: float = 10.0, deadline_s: float = 30.0) -> Session:
+    def session(
+        self, *, timeout_s: float = 10.0, deadline_s: float = 30.0, connection: Connection | None = None
+    ) -> Session:
         return open_session(
             login_url=LOGIN_URL,
             client_id=CLIENT_ID,
             client_secret=SECRET,
             timeout_s=timeout_s,
             deadline_s=deadline_s,
-            connection=self.connection(),
+            connection=connection or self.connection(),
         )
 
-    def platform(self, *, timeout_s: float = 10.0, deadline_s: float = 30.0, outcomes: bool = False) -> Platform:
-        return Platform(self.session(timeout_s=timeout_s, deadline_s=deadline_s), api_url=API_URL, outcomes=outcomes)
+    def platform(
+        self,
+        *,
+        timeout_s: float = 10.0,
+        deadline_s: float = 30.0,
+        outcomes: bool = False,
+        transfers: bool = False,
+        data_actions: Sequence[DataAction] = (),
+    ) -> Platform:
+        session = self.session(timeout_s=timeout_s, deadline_s=deadline_s)
+        return Platform(session, api_url=API_URL, outcomes=outcomes, transfers=transfers, data_actions=data_actions)
 
     def guide(self, *flows: NamedFlow, deadline_s: float = 30.0) -> Guide:
         return Guide(self.session(deadline_s=deadline_s), api_url=API_URL, flows=flows, bucket_s=60)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -41,7 +42,7 @@ class Server:
     folder: Path
     port: int
     pg_ctl: Path
-    as_user: dict[str, object]
+    as_user: dict[str, Any]
     options: str
 
     @property
@@ -142,7 +143,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _unprivileged(folder: Path) -> dict[str, object]:
+def _unprivileged(folder: Path) -> dict[str, Any]:
     """PostgreSQL refuses to run as root: then it runs as somebody else, who owns the folder."""
     if os.geteuid() != 0:
         return {}
@@ -151,7 +152,7 @@ def _unprivileged(folder: Path) -> dict[str, object]:
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": [], "cwd": folder}
 
 
-def _within_reach(binaries: Path, as_user: dict[str, object], folder: Path) -> Path:
+def _within_reach(binaries: Path, as_user: dict[str, Any], folder: Path) -> Path:
     """The same programs where the other user may run them: a project in root's home is closed to everybody else."""
     try:
         _run(as_user, binaries / "initdb", "--version")
@@ -167,7 +168,7 @@ def _within_reach(binaries: Path, as_user: dict[str, object], folder: Path) -> P
     return binaries
 
 
-def _run(as_user: dict[str, object], *command: str | Path) -> None:
+def _run(as_user: dict[str, Any], *command: str | Path) -> None:
     # pg_ctl hands its standard streams on to the server, so a pipe would never end.
     with tempfile.TemporaryFile() as output:
         done = subprocess.run(

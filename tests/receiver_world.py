@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -61,9 +62,9 @@ def opened(settings: ReceiverSettings) -> Iterator[Store]:
 
 
 @contextmanager
-def listening(app: "WSGIApplication") -> Iterator[int]:
-    """An application behind a real socket on 127.0.0.1; gives its port."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+def listening(app: "WSGIApplication", port: int = 0, *, ssl_context: SSLContext | None = None) -> Iterator[int]:
+    """An application behind a real socket on 127.0.0.1; gives its port, which may be asked for."""
+    server = make_server("127.0.0.1", port, app, threaded=True, ssl_context=ssl_context)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

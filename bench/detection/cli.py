@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.detection import goals, grid, incidents, measure, plots, table
+from bench.detection import goals, grid, incidents, measure, mistakes, plots, table
 from bench.detection.cell import Cell
 from bench.detection.incidents import Blamed, Incident
 from bench.detection.measure import Result
+from bench.detection.mistakes import Accused, Calm, Made, Noticed
 from bench.detection.rule_sets import RuleSet
 
 DEFAULT_SEED = 1
@@ -20,15 +21,19 @@ DEFAULT_SEED = 1
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One cell or incident from one seed; the rule sets that judge it, the first of them in full."""
+    """One thing to simulate from one seed; the rule sets that judge a cell, the first of them in full."""
 
-    what: Cell | Incident
+    what: Cell | Incident | Made | Calm
     seed: int
     rule_sets: tuple[RuleSet, ...]
 
-    def run(self) -> Result | Blamed:
+    def run(self) -> Result | Blamed | Noticed | Accused:
         if isinstance(self.what, Incident):
             return incidents.run(self.what, self.seed)
+        if isinstance(self.what, Made):
+            return mistakes.notice(self.what, self.seed)
+        if isinstance(self.what, Calm):
+            return mistakes.accuse(self.what, self.seed)
         return measure.run(self.what, self.seed, self.rule_sets)
 
 
@@ -42,8 +47,11 @@ def jobs(cells: grid.Grid, seeds: Sequence[int], rule_set: RuleSet, *, quick: bo
         for cell in all_cells
     ]
     todo.sort(key=lambda job: -job.what.publishes * job.what.minutes if isinstance(job.what, Cell) else 0)
-    shown = () if quick or rule_set is not RuleSet.SHIPPED else incidents.incidents()
-    return todo + [Job(incident, seed, ()) for seed in seeds for incident in shown]
+    if rule_set is not RuleSet.SHIPPED:
+        return todo  # of the others nobody says what they would do with other signals, or know of other flows
+    signals = grid.signals_quick() if quick else grid.signals()
+    shown = (*(() if quick else incidents.incidents()), *signals.calm, *signals.made)
+    return todo + [Job(one, seed, ()) for seed in seeds for one in shown]
 
 
 def _arguments() -> argparse.Namespace:
@@ -66,21 +74,25 @@ def main() -> None:
     arguments = _arguments()
     cells = grid.quick() if arguments.quick else grid.full()
     todo = jobs(cells, arguments.seed, arguments.rule_set, quick=arguments.quick)
-    results: list[Result] = []
-    blamed: list[Blamed] = []
+    done: list[Result | Blamed | Noticed | Accused] = []
     began = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
-        for number, done in enumerate(pool.imap_unordered(Job.run, todo), 1):
-            if isinstance(done, Result):
-                results.append(done)
-            else:
-                blamed.append(done)
-            print(f"\r{number} of {len(todo)}, {time.monotonic() - began:.0f} s", end="", file=sys.stderr, flush=True)
+        for one in pool.imap_unordered(Job.run, todo):
+            done.append(one)
+            told = f"{len(done)} of {len(todo)}, {time.monotonic() - began:.0f} s"
+            print(f"\r{told}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    blamed.sort(key=lambda one: (one.incident.flows, one.incident.share, one.seed))
-    for line in table.lines(cells, results, blamed):
+    results = [one for one in done if isinstance(one, Result)]
+    blamed = sorted(
+        (one for one in done if isinstance(one, Blamed)),
+        key=lambda one: (one.incident.flows, one.incident.share, one.seed),
+    )
+    place = {job.what: place for place, job in enumerate(todo)}
+    accused = sorted((one for one in done if isinstance(one, Accused)), key=lambda one: (place[one.calm], one.seed))
+    noticed = sorted((one for one in done if isinstance(one, Noticed)), key=lambda one: (place[one.made], one.seed))
+    for line in (*table.lines(cells, results, blamed), *table.signal_lines(accused, noticed)):
         print(line)
-    found = list(goals.checks(cells, results, arguments.rule_set))
+    found = [*goals.checks(cells, results, arguments.rule_set), *goals.signal_checks(accused, noticed)]
     for line in table.verdict(found, arguments.rule_set):
         print(line)
     if arguments.plots:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench.detection.cell import Cell, Errors
 from bench.detection.grid import GUIDE, Grid
 from bench.detection.measure import Result
+from bench.detection.mistakes import Accused, Calm, Made, Noticed
 from bench.detection.rule_sets import RuleSet
 from bench.detection.shipped import FOR_POLLS
 
@@ -15,14 +16,17 @@ GUIDE_MIN = ((200.0, 15.0), (10.0, 30.0))  # from so many calls a minute on, so 
 BEYOND_CUSUM_MIN = 2.0
 CUSUM_WITHIN_MIN = 60.0  # a detector that needs longer sets no limit
 LEFT_ALONE = 0.99
+FALSE_PAGES_PER_10000 = 10.0
+MISTAKE_MIN = 25.0  # that most callers meet, in the median, by the first signal; no loop shows before sessions expire
+MISTAKE_PER_MINUTE = 10.0  # from so many calls a minute on
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One goal, asked of one cell."""
+    """One goal, asked of one cell, calm flow or mistake."""
 
     goal: str
-    cell: Cell
+    what: Cell | Calm | Made
     seed: int
     measured: float
     limit: float
@@ -76,3 +80,15 @@ def _delays(result: Result, rule_set: RuleSet) -> Iterator[Check]:
 
 def _at_threshold(result: Result, rule_set: RuleSet) -> Iterator[Check]:
     yield _check("share of days not left alone", result, result.found[rule_set].share, 1 - LEFT_ALONE)
+
+
+def signal_checks(accused: Sequence[Accused], noticed: Sequence[Noticed]) -> Iterator[Check]:
+    """The goals of the signals that only page."""
+    for one in accused:
+        if one.calm.has_goal:
+            bound = one.upper_per_10000
+            yield Check("false pages per 10,000, upper bound", one.calm, one.seed, bound, FALSE_PAGES_PER_10000)
+    for found in noticed:
+        if found.made.mistake.hits_most and found.made.per_minute >= MISTAKE_PER_MINUTE:
+            late = found.first.median_min
+            yield Check("minutes to the page of a mistake", found.made, found.seed, late, MISTAKE_MIN)

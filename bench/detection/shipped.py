@@ -4,7 +4,7 @@ The windows, the limits and the form are those of `genesys.excess`; a test prove
 to alert_rules/rollback.rules.yml. Of the receiver's part, probation is the product's own code.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -23,17 +23,22 @@ NEVER = -1
 _RECOVERED_BUCKETS, _RECOVERED_EXITS = 2, 5  # as in receiver/findings.py
 
 
-def convicted(traffic: Traffic, limits: ExcessLimits) -> Flags:
-    """Whether a window convicts the version, by publish and newest settled bucket."""
+def convicted(traffic: Traffic, limits: ExcessLimits, labels: Sequence[str] = tuple(WINDOWS)) -> Flags:
+    """Whether a window convicts the version, by publish and newest settled bucket.
+
+    `labels` are those of the windows that there are, shortest first: of a signal that does not act only the long ones.
+    """
     found = np.zeros(traffic.shape, dtype=bool)
     suspects = np.flatnonzero(traffic.errors.final.sum(axis=1) > limits.c)  # fewer errors cannot have strength
     if suspects.size:
-        windows = _all_windows(some_rows(traffic, suspects), ACCUSING_WINDOWS)
+        accusing = [label for label in labels if label in ACCUSING_WINDOWS]
+        windows = _all_windows(some_rows(traffic, suspects), accusing)
         threshold, chance = traffic.threshold[suspects], _chance(traffic, limits)[suspects]
-        excess = [_is_excess(windows[label], threshold, chance, limits).any(axis=1) for label in ACCUSING_WINDOWS]
+        factor = _factor(traffic, limits)[suspects]
+        excess = [_is_excess(windows[label], threshold, chance, factor, limits).any(axis=1) for label in accusing]
         suspects = suspects[np.any(excess, axis=0)]
         if suspects.size:
-            found[suspects] = _unacquitted(some_rows(traffic, suspects), limits)
+            found[suspects] = _unacquitted(some_rows(traffic, suspects), limits, labels)
     return found
 
 
@@ -48,14 +53,20 @@ def _chance(traffic: Traffic, limits: ExcessLimits) -> Ratios:
     return np.where(np.isnan(traffic.baseline), traffic.threshold, known)
 
 
+def _factor(traffic: Traffic, limits: ExcessLimits) -> Ratios:
+    """As `excess.chance_factor`."""
+    known = np.clip(traffic.scatter, 1.0, limits.most_scatter)
+    return np.where(np.isnan(traffic.scatter), limits.most_scatter, known)
+
+
 def _is_above(window: Window, threshold: Ratios) -> Flags:
     above: Flags = window.errors > threshold * window.volume
     return above
 
 
-def _is_excess(window: Window, threshold: Ratios, chance: Ratios, limits: ExcessLimits) -> Flags:
+def _is_excess(window: Window, threshold: Ratios, chance: Ratios, factor: Ratios, limits: ExcessLimits) -> Flags:
     """Above the threshold, and more than chance."""
-    spread = limits.z * np.sqrt(chance * (1 - chance) * window.volume) + limits.c
+    spread = factor * (limits.z * np.sqrt(chance * (1 - chance) * window.volume) + limits.c)
     excess: Flags = (window.errors - chance * window.volume - spread > 0) & _is_above(window, threshold)
     return excess
 
@@ -68,14 +79,16 @@ def _is_over(accusing: Window, shorter: Window, threshold: Ratios, limits: Exces
     return over
 
 
-def _unacquitted(traffic: Traffic, limits: ExcessLimits) -> Flags:
-    windows, minutes, chance = _all_windows(traffic, WINDOWS), breached(traffic), _chance(traffic, limits)
-    labels = list(WINDOWS)
+def _unacquitted(traffic: Traffic, limits: ExcessLimits, labels: Sequence[str]) -> Flags:
+    windows, minutes = _all_windows(traffic, labels), breached(traffic)
+    chance, factor = _chance(traffic, limits), _factor(traffic, limits)
     found = np.zeros(traffic.shape, dtype=bool)
     acquitted = np.zeros(traffic.shape, dtype=bool)
-    for label in ACCUSING_WINDOWS:
-        excess = _is_excess(windows[label], traffic.threshold, chance, limits)
-        for shorter in labels[: labels.index(label)]:
+    for place, label in enumerate(labels):
+        if label not in ACCUSING_WINDOWS:
+            continue
+        excess = _is_excess(windows[label], traffic.threshold, chance, factor, limits)
+        for shorter in labels[:place]:
             acquitted |= excess & _is_over(windows[label], windows[shorter], traffic.threshold, limits)
         enough = minutes.over(WINDOWS[label]) >= limits.breach_minutes[label]
         found |= excess & enough & ~acquitted
@@ -150,24 +163,28 @@ def column_of(readings: Readings, row: int, poll: int) -> Counts:
 
 
 def tallies_of(traffic: Traffic, row: int, poll: int) -> dict[int, Tally]:
-    """The same as the product has it, by bucket start in seconds since column 0."""
+    """The same as the product has it, by bucket start in seconds since column 0.
+
+    A late minute may show an error before it shows the call: a little worse than Genesys Cloud, where that is one exit.
+    """
     columns = (column_of(one, row, poll).tolist() for one in (traffic.errors, traffic.entries, traffic.exits))
     return {
         minute * BUCKET_S: Tally(errors, entries, exits)
         for minute, (errors, entries, exits) in enumerate(zip(*columns, strict=True))
-        if entries or exits
+        if errors or entries or exits
     }
 
 
 def is_confirmed(traffic: Traffic, row: int, poll: int, limits: ExcessLimits) -> bool:
     """What `find_excess` says of one publish at a poll."""
-    baseline = float(traffic.baseline[row, 0])
+    baseline, scatter = (float(one[row, 0]) for one in (traffic.baseline, traffic.scatter))
     found = find_excess(
         tallies_of(traffic, row, poll),
         end=(poll - SETTLE_POLLS + 1) * BUCKET_S,
         bucket_s=BUCKET_S,
         threshold_ratio=float(traffic.threshold[row, 0]),
         baseline_ratio=None if np.isnan(baseline) else baseline,
+        scatter=None if np.isnan(scatter) else scatter,
         limits=limits,
     )
     return found.convicted_by is not None

@@ -10,29 +10,22 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.detection.cell import Cell, Durations, Errors
+from bench.detection.draws import poisson
+from bench.detection.history import BETA_RHO, REDIALS, RHYTHM, SWING_SHAPE, Baselines, baselines_of, simulate_hours
 from genesys.excess import threshold_for
-from genesys.history import wilson_upper
 
 Counts = npt.NDArray[np.int32]
 Ratios = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 CONFIGURED_RATIO = 0.05  # the default threshold
-WEEK_MIN = 7 * 24 * 60
 
 # Share of calls by their length in whole minutes, as (minutes, share).
-_GOOD = {Durations.USUAL: ((1, 0.3), (2, 0.3), (4, 0.25), (8, 0.15)), Durations.LONG: ((2, 0.2), (5, 0.4), (15, 0.4))}
-_BAD = {Durations.USUAL: ((0, 0.7), (1, 0.3)), Durations.LONG: ((0, 0.4), (1, 0.3), (2, 0.3))}
+GOOD = {Durations.USUAL: ((1, 0.3), (2, 0.3), (4, 0.25), (8, 0.15)), Durations.LONG: ((2, 0.2), (5, 0.4), (15, 0.4))}
+BAD = {Durations.USUAL: ((0, 0.7), (1, 0.3)), Durations.LONG: ((0, 0.4), (1, 0.3), (2, 0.3))}
 
-# Calls of each hour of the day, relative to the mean: nights of next to nothing, a peak in the morning.
-_DAY = np.array([1, 1, 1, 1, 1, 2, 8, 25, 60, 80, 85, 75, 60, 65, 75, 75, 70, 60, 45, 30, 20, 12, 6, 3], dtype=float)
-RHYTHM = _DAY / _DAY.mean()
-
-REDIALS = (0, 1, 2, 3)  # as often each
-REDIAL_MIN = 5
-_HALF_HOUR = 30
-_SWING_SHAPE = 4.0  # of a gamma distribution with mean 1: coefficient of variation 0.5
-_BETA_RHO = 0.05
+REDIAL_MIN = 5  # in which a caller who failed dials again
+HALF_HOUR_MIN = 30
 
 # Analytics' latency: a tenth of the buckets shows 70 % at its first reading; one of a hundred shows nothing at the
 # first two and half at the third.
@@ -64,6 +57,7 @@ class Traffic:
     published_min: Ratios  # before column 0; at most a minute
     minute_of_hour: npt.NDArray[np.int64]  # of column 0
     baseline: Ratios  # one column; NaN where nothing is known of the flow
+    scatter: Ratios  # likewise
     threshold: Ratios  # one column
 
     @property
@@ -97,10 +91,10 @@ def simulate(
     if cell.burst_minutes:
         ratio = _with_burst(cell, rng, ratio, rows, columns)
     calls = _calls(cell, rng, rate, ratio)
-    polled, counted = _polls(rng, rows, cell.minutes)
-    baseline = _baseline(cell, rng, rows, volume)
-    threshold = np.array([threshold_for(CONFIGURED_RATIO, None if np.isnan(one) else float(one)) for one in baseline])
-    errors, entries, exits = _as_read(rng, [np.where(counted, count[:, 1:], 0).astype(np.int32) for count in calls])
+    polled, counted = polls(rng, rows, cell.minutes)
+    known = baselines_of(simulate_hours(cell, rng, volume, start)) if cell.known else _nothing_known(rows)
+    threshold = [threshold_for(CONFIGURED_RATIO, None if np.isnan(one) else float(one)) for one in known.ratio]
+    errors, entries, exits = as_read(rng, [np.where(counted, count[:, 1:], 0).astype(np.int32) for count in calls])
     return Traffic(
         errors=errors,
         entries=entries,
@@ -108,19 +102,24 @@ def simulate(
         polled=polled,
         published_min=published,
         minute_of_hour=start % 60,
-        baseline=baseline[:, None],
-        threshold=threshold[:, None],
+        baseline=known.ratio[:, None],
+        scatter=known.scatter[:, None],
+        threshold=np.array(threshold)[:, None],
     )
+
+
+def _nothing_known(rows: int) -> Baselines:
+    return Baselines(*(np.full(rows, np.nan) for _ in range(3)))
 
 
 def _ratio(cell: Cell, rng: np.random.Generator, rows: int, columns: int, start: npt.NDArray[np.int64]) -> Ratios:
     """The ratio that each call of a minute has to fail; may be one number for all."""
     if cell.errors is Errors.SWINGS:
-        halves = rng.gamma(_SWING_SHAPE, 1 / _SWING_SHAPE, (rows, columns // _HALF_HOUR + 2))
-        of_minute = (start[:, None] % _HALF_HOUR + np.arange(columns)) // _HALF_HOUR
+        halves = rng.gamma(SWING_SHAPE, 1 / SWING_SHAPE, (rows, columns // HALF_HOUR_MIN + 2))
+        of_minute = (start[:, None] % HALF_HOUR_MIN + np.arange(columns)) // HALF_HOUR_MIN
         return np.minimum(1.0, cell.after * np.take_along_axis(halves, of_minute, axis=1))
     if cell.errors is Errors.BETA:
-        weight = (1 - _BETA_RHO) / _BETA_RHO
+        weight = (1 - BETA_RHO) / BETA_RHO
         return rng.beta(cell.after * weight, (1 - cell.after) * weight, (rows, columns))
     return np.full((1, 1), cell.after)
 
@@ -147,24 +146,24 @@ def _calls(
     if cell.errors is Errors.REDIALS:
         failing = _with_redials(rng, rate * ratio)
         left, of_left = failing, 1.0
-        for minutes, share in _BAD[cell.durations]:
+        for minutes, share in BAD[cell.durations]:
             now = rng.binomial(left, min(1.0, share / of_left))
             add(now, minutes, errors)
             left, of_left = left - now, of_left - share
     else:
-        for minutes, share in _BAD[cell.durations]:
-            add(rng.poisson(rate * ratio * share), minutes, errors)
-    for minutes, share in _GOOD[cell.durations]:
-        add(rng.poisson(rate * (1 - ratio) * share), minutes, exits)
+        for minutes, share in BAD[cell.durations]:
+            add(poisson(rng, rate * ratio * share), minutes, errors)
+    for minutes, share in GOOD[cell.durations]:
+        add(poisson(rng, rate * (1 - ratio) * share), minutes, exits)
     return errors, entries, exits + errors
 
 
 def _with_redials(rng: np.random.Generator, failing: Ratios) -> npt.NDArray[np.int64]:
     """First calls that fail at a rate, and the calls that their callers make again, which fail as well."""
-    calls = rng.poisson(failing / len(REDIALS))
+    calls = poisson(rng, failing / len(REDIALS))
     left = np.zeros_like(calls)
     for times in REDIALS[1:]:
-        firsts = rng.poisson(failing / len(REDIALS))
+        firsts = poisson(rng, failing / len(REDIALS))
         calls += firsts
         left += times * firsts
     for minutes in range(1, REDIAL_MIN + 1):
@@ -174,27 +173,7 @@ def _with_redials(rng: np.random.Generator, failing: Ratios) -> npt.NDArray[np.i
     return calls
 
 
-def _baseline(cell: Cell, rng: np.random.Generator, rows: int, volume: Ratios) -> Ratios:
-    """The upper bound of the ratio of the week before, in which errors came in the same way."""
-    if not cell.known:
-        return np.full(rows, np.nan)
-    calls = np.broadcast_to(volume[:, 0] * WEEK_MIN, rows)
-    mean = cell.before * calls
-    if cell.errors is Errors.SWINGS:
-        halves = _SWING_SHAPE * WEEK_MIN / _HALF_HOUR
-        errors = rng.poisson(mean * rng.gamma(halves, 1 / halves, rows)).astype(float)
-    elif cell.errors is Errors.REDIALS:
-        errors = sum(((1 + times) * rng.poisson(mean / len(REDIALS)) for times in REDIALS), np.zeros(rows))
-        calls = calls * (1 - cell.before) + errors
-    elif cell.errors is Errors.BETA:
-        spread = np.sqrt(mean * (1 - cell.before) * (1 + volume[:, 0] * _BETA_RHO))
-        errors = np.maximum(0.0, rng.normal(mean, spread))
-    else:
-        errors = rng.poisson(mean).astype(float)
-    return np.array([wilson_upper(round(bad), round(all_)) for bad, all_ in zip(errors, calls, strict=True)])
-
-
-def _polls(rng: np.random.Generator, rows: int, minutes: int) -> tuple[Flags, Flags]:
+def polls(rng: np.random.Generator, rows: int, minutes: int) -> tuple[Flags, Flags]:
     """Which polls succeed, and which buckets count: those that begin when a poll has seen the version, or later."""
     polled = rng.random((rows, POLLS_BEFORE + minutes + SETTLE_POLLS)) >= _FAILED_POLL
     for row, begin in zip(*np.nonzero(rng.random(polled.shape) < _GAP), strict=True):
@@ -204,7 +183,7 @@ def _polls(rng: np.random.Generator, rows: int, minutes: int) -> tuple[Flags, Fl
     return polled, np.arange(minutes) >= seen[:, None]
 
 
-def _as_read(rng: np.random.Generator, counts: list[Counts]) -> list[Readings]:
+def as_read(rng: np.random.Generator, counts: list[Counts]) -> list[Readings]:
     """The counts as the first readings of each bucket show them."""
     chance = rng.random(counts[0].shape)
     late = np.nonzero(chance < _LATE)

@@ -91,5 +91,6 @@ def some_rows(traffic: Traffic, rows: npt.NDArray[np.int64] | slice) -> Traffic:
         published_min=traffic.published_min[rows],
         minute_of_hour=traffic.minute_of_hour[rows],
         baseline=traffic.baseline[rows],
+        scatter=traffic.scatter[rows],
         threshold=traffic.threshold[rows],
     )

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from receiver.ctl import render
+from receiver.ctl.options import after_option, limit_option
 from receiver.ctl.session import Session
 
 _ABOUT = ("org", "flow_id", "object_id", "version", "verdict", "event", "target_version", "owner", "reason")
@@ -13,15 +14,17 @@ _ABOUT = ("org", "flow_id", "object_id", "version", "verdict", "event", "target_
 
 @click.command()
 @click.option("--before", type=click.IntRange(min=1), metavar="NUMBER", help="The rows before this one.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="The newest.")
+@limit_option
+@after_option
 @click.pass_obj
-def audit(session: Session, before: int | None, limit: int) -> None:
+def audit(session: Session, before: int | None, limit: int, after: str | None) -> None:
     """Every decision, every step of a rollback, and everything that people have ordered.
 
     Whether nobody has touched it: `rollback-receiver audit verify`, beside the database.
     """
-    document = session.api.get("audit", before=None if before is None else str(before), limit=str(limit))
-    session.show(document, lambda clock: _text(document, clock))
+    number = None if before is None else str(before)
+    document = session.api.get("audit", before=number, limit=str(limit), after=after)
+    session.show_page(document, lambda clock: _text(document, clock))
 
 
 def _text(document: Mapping[str, Any], clock: render.Clock) -> str:

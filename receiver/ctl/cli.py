@@ -1,6 +1,6 @@
 """The commands of `rollbackctl`.
 
-Exit codes: 0 done, 1 refused by the receiver, 2 wrong usage, 3 no receiver reached.
+Exit codes: 0 done, 1 refused by the receiver, 2 wrong usage, 3 no receiver reached; `gate` and `watch` have their own.
 """
 
 import os
@@ -9,25 +9,30 @@ from pathlib import Path
 
 import click
 
-from receiver.ctl import render
+from receiver.ctl import overview, render
 from receiver.ctl.api import Api
 from receiver.ctl.audit import audit
+from receiver.ctl.changes import changes
+from receiver.ctl.completion import completion
 from receiver.ctl.deployments import deployments, gate
 from receiver.ctl.flow import flow
 from receiver.ctl.holds import hold, list_holds, quarantine, release
-from receiver.ctl.options import end_of, length, moment
-from receiver.ctl.orders import approve, deny, undo
+from receiver.ctl.notify import notify
+from receiver.ctl.options import after_option, end_of, length, limit_option, moment
+from receiver.ctl.orders import approve, deny, start, undo
+from receiver.ctl.report import report
 from receiver.ctl.session import Session
+from receiver.ctl.watch import watch
 from receiver.outbound import Outbound
+from receiver.tls_options import context_of, tls_options
 
 DEFAULT_URL = "http://127.0.0.1:9743"
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0  # some calls ask Genesys Cloud, which may be slow
 _NEWEST = 100  # rollbacks among which `status` looks for those under way: an organization has one at a time
 
 
 _org = click.option("--org", help="Only this organization.")
 _flow = click.option("--flow", metavar="ID", help="Only this flow.")
-_limit = click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="The newest.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -46,9 +51,29 @@ _limit = click.option("--limit", type=click.IntRange(1, 1000), default=20, show_
     type=click.Path(path_type=Path, dir_okay=False),
     help="File with your token, one of `tokens` in receiver.yml. Or put the token itself into ROLLBACKCTL_TOKEN.",
 )
+@click.option(
+    "--idempotency-key",
+    envvar="ROLLBACKCTL_IDEMPOTENCY_KEY",
+    show_envvar=True,
+    metavar="KEY",
+    help="For a script that tries again: the same order with the same key has one effect, for a day.",
+)
+@tls_options("ROLLBACKCTL")
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--utc", is_flag=True, help="Times of tables in UTC, not in the zone of this machine.")
 @click.pass_context
-def main(context: click.Context, url: str, token_file: Path | None, output: str) -> None:
+def main(
+    context: click.Context,
+    *,
+    url: str,
+    token_file: Path | None,
+    idempotency_key: str | None,
+    cacert: Path | None,
+    client_cert: Path | None,
+    client_key: Path | None,
+    output: str,
+    utc: bool,
+) -> None:
     """Look at the rollback receiver, and stop it.
 
     \b
@@ -57,17 +82,25 @@ def main(context: click.Context, url: str, token_file: Path | None, output: str)
     Go on again:           rollbackctl resume
     Hands off some flows:  rollbackctl hold --org retail --flow ID --reason "debugging"
     Let one begin, or not: rollbackctl approve ID; rollbackctl deny ID
+    Roll back by hand:     rollbackctl rollback start retail ID --reason "callers hear silence"
     Take one back:         rollbackctl undo ID --reason "14.0 was right"
     Before a deployment:   rollbackctl maintenance open --org retail --for 2h --reason "release 12"
     May it be published?   rollbackctl gate --org retail --flow ID=DIGEST
+    Was it rolled back?    rollbackctl watch --org retail --flow ID --for 15m
+    What would happen now? rollbackctl flow explain retail ID
     Why was (not) rolled   rollbackctl decisions --guards --limit 1
     back?                  rollbackctl rollback show ID
+    Does a page arrive?    rollbackctl notify test
+    What would auto do?    rollbackctl report --since 14d
 
-    Exit codes: 0 done, 1 refused by the receiver, 2 wrong usage, 3 no receiver reached.
+    Exit codes: 0 done, 1 refused by the receiver, 2 wrong usage, 3 no receiver reached; gate and watch have their own.
     """
-    http = Outbound(TIMEOUT_S)
+    if os.environ.get("NO_COLOR"):  # see no-color.org; empty does not count
+        context.color = False
+    http = Outbound(TIMEOUT_S, tls=context_of(cacert, client_cert, client_key))
     context.call_on_close(http.close)
-    context.obj = Session(Api(http, url, _token(token_file)), output == "json")
+    api = Api(http, url, _token(token_file), idempotency_key)
+    context.obj = Session(api, http, as_json=output == "json", zone=UTC if utc else None)
 
 
 def _token(file: Path | None) -> str | None:
@@ -94,7 +127,7 @@ def status(session: Session, org: str | None) -> None:
         "problem": problem,
         "pauses": session.api.get("pause")["pauses"],
         "holds": session.api.get("holds", org=org)["holds"],
-        "windows": session.api.get("maintenance", org=org)["windows"],
+        **session.api.get("maintenance", org=org),
         "alerts": session.api.get("alerts", open="true", org=org)["alerts"],
         "rollbacks": [
             rollback
@@ -102,7 +135,7 @@ def status(session: Session, org: str | None) -> None:
             if rollback["ended_at"] is None
         ],
     }
-    session.show(document, lambda clock: render.status(document, clock))
+    session.show(document, lambda clock: overview.status(document, clock))
 
 
 @main.command()
@@ -117,12 +150,13 @@ def flows(session: Session, org: str | None) -> None:
 @main.command()
 @_org
 @click.option("--all", "also_closed", is_flag=True, help="Also those that are over.")
-@_limit
+@limit_option
+@after_option
 @click.pass_obj
-def alerts(session: Session, org: str | None, also_closed: bool, limit: int) -> None:
+def alerts(session: Session, *, org: str | None, also_closed: bool, limit: int, after: str | None) -> None:
     """Alerts that are open."""
-    document = session.api.get("alerts", org=org, open=None if also_closed else "true", limit=str(limit))
-    session.show(document, lambda clock: render.alerts(document["alerts"], clock))
+    document = session.api.get("alerts", org=org, open=None if also_closed else "true", limit=str(limit), after=after)
+    session.show_page(document, lambda clock: render.alerts(document["alerts"], clock))
 
 
 @main.command()
@@ -130,31 +164,43 @@ def alerts(session: Session, org: str | None, also_closed: bool, limit: int) -> 
 @_flow
 @click.option("--verdict", help="Only these, for example lockout or roll_back.")
 @click.option("--guards", is_flag=True, help="Each guard: what was found, and what would have been allowed.")
-@_limit
+@limit_option
+@after_option
 @click.pass_obj
 def decisions(
-    session: Session, *, org: str | None, flow: str | None, verdict: str | None, guards: bool, limit: int
+    session: Session,
+    *,
+    org: str | None,
+    flow: str | None,
+    verdict: str | None,
+    guards: bool,
+    limit: int,
+    after: str | None,
 ) -> None:
     """What was decided, refusals included, and why."""
-    document = session.api.get("decisions", org=org, flow_id=flow, verdict=verdict, limit=str(limit))
+    document = session.api.get("decisions", org=org, flow_id=flow, verdict=verdict, limit=str(limit), after=after)
     shown = render.explained if guards else render.decisions
-    session.show(document, lambda clock: shown(document["decisions"], clock))
+    session.show_page(document, lambda clock: shown(document["decisions"], clock))
 
 
 @main.command()
 @_org
 @_flow
-@_limit
+@limit_option
+@after_option
 @click.pass_obj
-def rollbacks(session: Session, org: str | None, flow: str | None, limit: int) -> None:
+def rollbacks(session: Session, *, org: str | None, flow: str | None, limit: int, after: str | None) -> None:
     """Rollbacks, finished and under way."""
-    document = session.api.get("rollbacks", org=org, flow_id=flow, limit=str(limit))
-    session.show(document, lambda clock: render.rollbacks(document["rollbacks"], clock))
+    document = session.api.get("rollbacks", org=org, flow_id=flow, limit=str(limit), after=after)
+    session.show_page(document, lambda clock: render.rollbacks(document["rollbacks"], clock))
 
 
 @main.group()
 def rollback() -> None:
-    """One rollback."""
+    """One rollback: begin it by hand, or see its story."""
+
+
+rollback.add_command(start)
 
 
 @rollback.command("show")
@@ -237,7 +283,7 @@ def open_window(
             "owner": owner,
         },
     )
-    session.show(document, lambda clock: render.windows([document], clock))
+    session.show(document, lambda clock: overview.windows([document], clock))
 
 
 @maintenance.command("list")
@@ -245,9 +291,9 @@ def open_window(
 @click.option("--ended", is_flag=True, help="Also those that are over.")
 @click.pass_obj
 def list_windows(session: Session, org: str | None, ended: bool) -> None:
-    """Windows that are active or to come."""
+    """Windows that are active or to come, and the feeds that announce some."""
     document = session.api.get("maintenance", org=org, ended="true" if ended else None)
-    session.show(document, lambda clock: render.windows(document["windows"], clock))
+    session.show(document, lambda clock: overview.maintenance(document, clock))
 
 
 @maintenance.command("close")
@@ -257,10 +303,27 @@ def close_window(session: Session, window_id: str) -> None:
     """End a window now."""
     session.api.delete_one("maintenance", window_id)
     left = session.api.get("maintenance")
-    session.show(left, lambda clock: render.windows(left["windows"], clock))
+    session.show(left, lambda clock: overview.windows(left["windows"], clock))
 
 
-for command in (audit, deployments, flow, gate, hold, release, list_holds, quarantine, approve, deny, undo):
+for command in (
+    approve,
+    audit,
+    changes,
+    completion,
+    deny,
+    deployments,
+    flow,
+    gate,
+    hold,
+    list_holds,
+    notify,
+    quarantine,
+    release,
+    report,
+    undo,
+    watch,
+):
     main.add_command(command)
 
 

@@ -7,7 +7,7 @@ import click
 
 from receiver.ctl import render
 from receiver.ctl.api import CallError
-from receiver.ctl.options import digest_of
+from receiver.ctl.options import after_option, digest_of, limit_option
 from receiver.ctl.render import Clock, Json
 from receiver.ctl.session import Session
 
@@ -32,12 +32,13 @@ def deployments() -> None:
 @deployments.command("list")
 @click.option("--org", help="Only this organization.")
 @click.option("--flow", metavar="ID", help="Only those with this flow.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="The newest.")
+@limit_option
+@after_option
 @click.pass_obj
-def list_deployments(session: Session, org: str | None, flow: str | None, limit: int) -> None:
+def list_deployments(session: Session, *, org: str | None, flow: str | None, limit: int, after: str | None) -> None:
     """Registered deployments, the newest first."""
-    document = session.api.get("deployments", org=org, flow_id=flow, limit=str(limit))
-    session.show(document, lambda clock: _table(document["deployments"], clock))
+    document = session.api.get("deployments", org=org, flow_id=flow, limit=str(limit), after=after)
+    session.show_page(document, lambda clock: _table(document["deployments"], clock))
 
 
 @deployments.command("register")

@@ -1,4 +1,4 @@
-"""One flow as `rollbackctl` shows it: what applies to it, and what the ledger knows of its versions."""
+"""One flow as `rollbackctl` shows it: what applies to it, what the ledger knows of it, and what would happen now."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,6 +27,36 @@ def show_flow(session: Session, org: str, flow_id: str) -> None:
     """
     document = session.api.get_one("flows", org, flow_id)
     session.show(document, lambda clock: _shown(document, clock))
+
+
+@flow.command("explain")
+@click.argument("org")
+@click.argument("flow_id", metavar="ID")
+@click.option("--signal", default="error_exit", show_default=True, help="What the live version would be accused of.")
+@click.pass_obj
+def explain_flow(session: Session, org: str, flow_id: str, signal: str) -> None:
+    """What would happen now if the live version were accused: each guard.
+
+    Genesys Cloud is asked for it, and nothing is written.
+    """
+    document = session.api.get_one("flows", org, flow_id, "explain", signal=signal)
+    session.show(document, lambda clock: _explained(document, clock))
+
+
+def _explained(document: Json, clock: Clock) -> str:
+    accused = "nobody accuses it" if document["alert_id"] is None else f"alert {document['alert_id']} accuses it"
+    target = document["target_version"] or "none"
+    return "\n\n".join(
+        (
+            render.explained([document], clock),
+            f"{accused} of {render.plain(document['signal'])}; it would go back to: {render.plain(target)}",
+            render.table(
+                ("VERSION", "NO TARGET BECAUSE"),
+                [(one["version"], one["reason"]) for one in document["considered"]],
+                empty="no earlier version was considered",
+            ),
+        )
+    )
 
 
 def _shown(document: Json, clock: Clock) -> str:

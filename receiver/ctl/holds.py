@@ -3,6 +3,7 @@
 import click
 
 from receiver.ctl import render
+from receiver.ctl.options import after_option
 from receiver.ctl.session import Session
 
 _org = click.option("--org", help="Only this organization.")
@@ -55,11 +56,13 @@ def quarantine() -> None:
 @_org
 @click.option("--flow", metavar="ID", help="Only this flow.")
 @click.option("--lifted", is_flag=True, help="Also those that are lifted.")
+@after_option
 @click.pass_obj
-def list_quarantines(session: Session, org: str | None, flow: str | None, lifted: bool) -> None:
+def list_quarantines(session: Session, *, org: str | None, flow: str | None, lifted: bool, after: str | None) -> None:
     """Quarantines, the newest first."""
-    document = session.api.get("quarantines", org=org, flow_id=flow, lifted="true" if lifted else None)
-    session.show(document, lambda clock: render.quarantines(document["quarantines"], clock))
+    also = "true" if lifted else None
+    document = session.api.get("quarantines", org=org, flow_id=flow, lifted=also, after=after)
+    session.show_page(document, lambda clock: render.quarantines(document["quarantines"], clock))
 
 
 @quarantine.command("lift")

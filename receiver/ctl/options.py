@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 
 import click
 
+limit_option = click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="The newest.")
+after_option = click.option("--after", metavar="CURSOR", help="The page after the one that ended with this cursor.")
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 

@@ -30,17 +30,26 @@ _COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The moment and the time zone of the reader; no zone is the machine's own."""
+    """The moment and the time zone of the reader; no zone is the machine's own, which needs no name."""
 
     now: datetime
     zone: tzinfo | None = None
 
     def show(self, moment: str | None) -> str:
-        """An RFC 3339 time in the reader's zone, and how long ago or ahead it is."""
+        """An RFC 3339 time in the reader's zone, with its date unless it is today, and how long ago or ahead it is."""
+        return self._shown(moment, "%H:%M")
+
+    def exact(self, moment: str | None) -> str:
+        """The same to the second."""
+        return self._shown(moment, "%H:%M:%S")
+
+    def _shown(self, moment: str | None, form: str) -> str:
         if moment is None:
             return "-"
         local = datetime.fromisoformat(moment).astimezone(self.zone)
-        return f"{local:%Y-%m-%d %H:%M:%S %Z} ({_relative((local - self.now).total_seconds())})"
+        day = "" if local.date() == self.now.astimezone(self.zone).date() else f"{local:%Y-%m-%d} "
+        zone = "" if self.zone is None else f" {local:%Z}"
+        return f"{day}{local:{form}}{zone} ({_relative((local - self.now).total_seconds())})"
 
 
 def _relative(ahead_s: float) -> str:
@@ -189,10 +198,15 @@ def story(rollback: Json, clock: Clock) -> str:
     reason = f" ({plain(rollback['reason'])})" if rollback["reason"] else ""
     facts = [(name, value) for name, value in rollback["facts"].items() if not isinstance(value, dict | list)]
     steps = [
-        (clock.show(step["at"]), step["state"], step["event"], _detail(step["detail"])) for step in rollback["steps"]
+        (clock.exact(step["at"]), step["state"], step["event"], _detail(step["detail"])) for step in rollback["steps"]
     ]
     permits = [
-        (permit["number"], permit["target_version"], clock.show(permit["valid_until"]), permit["answer"] or "not known")
+        (
+            permit["number"],
+            permit["target_version"],
+            clock.exact(permit["valid_until"]),
+            permit["answer"] or "not known",
+        )
         for permit in rollback["permits"]
     ]
     return "\n".join(
@@ -204,12 +218,29 @@ def story(rollback: Json, clock: Clock) -> str:
             f"ended    {clock.show(rollback['ended_at'])}",
             *(f"{plain(name)}: {plain(value)}" for name, value in facts),
             *_attempt(rollback),
+            *_changes(rollback, clock),
             "",
             table(("AT", "STATE", "STEP", "DETAIL"), steps, empty="no steps yet"),
             "",
             table(("PERMIT", "VERSION", "VALID UNTIL", "ANSWER"), permits, empty="no permit to publish was given"),
         )
     )
+
+
+def _changes(rollback: Json, clock: Clock) -> list[str]:
+    """What was changed before, the most likely first, if anything was seen."""
+    told = rollback["facts"].get("changes") or ()
+    rows = [
+        (
+            f"{one['object_type']} {one['object_name'] or one['object_id']}",
+            " ".join(word for word in (one["action"], one["version"]) if word),
+            clock.show(one["at"]),
+            one["by"],
+            one["why"],
+        )
+        for one in told
+    ]
+    return ["", table(("CHANGED BEFORE", "ACTION", "AT", "BY", "WHY HERE"), rows, empty="")] if rows else []
 
 
 def _attempt(rollback: Json) -> list[str]:
@@ -310,44 +341,6 @@ def quarantines(found: Iterable[Json], clock: Clock) -> str:
     )
 
 
-def windows(found: Iterable[Json], clock: Clock) -> str:
-    rows = [
-        (
-            window["org"],
-            ", ".join(window["flow_ids"] or ["every flow"]),
-            window["kind"],
-            window["state"],
-            clock.show(window["starts_at"]),
-            clock.show(window["closed_at"] or window["ends_at"]),
-            window["reason"],
-            window["created_by"],
-            window["id"],
-        )
-        for window in found
-    ]
-    return table(
-        ("ORG", "FLOWS", "KIND", "STATE", "FROM", "UNTIL", "REASON", "BY", "ID"), rows, empty="no maintenance windows"
-    )
-
-
-def _of(document: Json, *, waits: bool) -> list[Json]:
-    return [one for one in document["rollbacks"] if (one["state"] == "awaiting_approval") is waits]
-
-
-def status(document: Json, clock: Clock) -> str:
-    """What somebody wants to know at three in the morning, the worst first."""
-    ready = (
-        click.style("ready", fg="green")
-        if document["ready"]
-        else f"{click.style('NOT READY', fg='red')}: {plain(document['problem'])}"
-    )
-    parts = (
-        ("receiver", ready),
-        ("pauses", pauses(document["pauses"], clock)),
-        ("holds", holds(document["holds"], clock)),
-        ("maintenance", windows(document["windows"], clock)),
-        ("open alerts", alerts(document["alerts"], clock)),
-        ("waiting for approval", waiting(_of(document, waits=True), clock)),
-        ("rollbacks under way", rollbacks(_of(document, waits=False), clock)),
-    )
-    return "\n\n".join(f"{click.style(head.upper(), bold=True)}\n{text}" for head, text in parts)
+def tried(found: Iterable[Json]) -> str:
+    rows = [(one["sink"], "taken" if one["taken"] else "failed", one["detail"]) for one in found]
+    return table(("SINK", "RESULT", "WHAT CAME BACK"), rows, empty="no sinks: see notifications in receiver.yml")

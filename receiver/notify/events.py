@@ -4,36 +4,21 @@
 it tells of; `delivery` sends it afterwards.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
+from urllib.parse import quote
 
 from receiver import attempt
+from receiver.notify.audience import Audience, wants
+from receiver.notify.kinds import STORY, IncidentType
 from receiver.policy import Decision, Verdict
 from receiver.store import outbox
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
-from receiver.store.rollbacks import Rollback, State
-
-
-class IncidentType(StrEnum):
-    """The field `incident_type`."""
-
-    AUTO_ROLLBACK_TRIGGERED = "AUTO_ROLLBACK_TRIGGERED"
-    ROLLBACK_SUCCEEDED = "ROLLBACK_SUCCEEDED"
-    ROLLBACK_FAILED = "ROLLBACK_FAILED"
-    ROLLBACK_INEFFECTIVE = "ROLLBACK_INEFFECTIVE"
-    ROLLBACK_UNVERIFIED = "ROLLBACK_UNVERIFIED"
-    ROLLBACK_SUPPRESSED = "ROLLBACK_SUPPRESSED"
-    APPROVAL_REQUESTED = "APPROVAL_REQUESTED"
-    UNDO_SUCCEEDED = "UNDO_SUCCEEDED"
-    UNDO_FAILED = "UNDO_FAILED"
-    WOULD_HAVE_ROLLED_BACK = "WOULD_HAVE_ROLLED_BACK"
-    ALERT_PATH_SILENT = "ALERT_PATH_SILENT"
-    KNOWN_BAD_DEPLOYED = "KNOWN_BAD_DEPLOYED"
-
+from receiver.store.rollbacks import COPY_OF, IN_VAIN, Rollback, State
+from receiver.strategy import Strategy
 
 _ENDS = {
     State.SUCCEEDED: IncidentType.ROLLBACK_SUCCEEDED,
@@ -67,12 +52,22 @@ class Telling:
 
     sinks: Sequence[str]
     external_url: str | None
+    audiences: Mapping[str, Audience] = field(default_factory=dict)  # by sink; one that is not in it is told all
+
+    def to(self, payload: Mapping[str, Any]) -> list[str]:
+        """The sinks that want the event."""
+        return [sink for sink in self.sinks if sink not in self.audiences or wants(self.audiences[sink], payload)]
 
     def explain_url(self, rollback_id: str) -> str | None:
-        return None if self.external_url is None else f"{self.external_url.rstrip('/')}/api/v1/rollbacks/{rollback_id}"
+        """Of the API's record, for programs."""
+        return self._url("api", "v1", "rollbacks", rollback_id)
+
+    def console_url(self, *page: str) -> str | None:
+        """Of a page for people, with the buttons for what can be ordered there."""
+        return self._url("console", *page)
 
     def order_urls(self, rollback: Rollback) -> dict[str, str]:
-        """Where people order (POST) what can be ordered now, by the name of the event's field."""
+        """Where programs order (POST) what can be ordered now, by the name of the event's field."""
         url = self.explain_url(rollback.id)
         if url is None:
             return {}
@@ -80,6 +75,11 @@ class Telling:
             return {"approve_url": f"{url}/approve", "deny_url": f"{url}/deny"}
         can_be_undone = rollback.confirmed_at is not None and not rollback.is_undo
         return {"undo_url": f"{url}/undo"} if can_be_undone and rollback.state is not State.SUPERSEDED else {}
+
+    def _url(self, *path: str) -> str | None:
+        if self.external_url is None:
+            return None
+        return "/".join([self.external_url.rstrip("/"), *(quote(part, safe="") for part in path)])
 
 
 def put_triggered(tx: Transaction, telling: Telling, rollback: Rollback, *, now: float) -> None:
@@ -125,9 +125,10 @@ def put_suppressed(
         "verdict": decision.verdict.value,
         "reason": guard.value,
         "explain_url": None,
+        "console_url": telling.console_url("flows", alert.org, alert.object_id),
     }
     subject = f"{alert.org}/{alert.object_id}/{alert.version}/{decision.verdict.value}"
-    outbox.put(tx, telling.sinks, subject, payload, now=now)
+    outbox.put(tx, telling.to(payload), subject, payload, now=now)
 
 
 def put_path_silent(tx: Transaction, telling: Telling, last_seen: float | None, *, now: float) -> None:
@@ -142,8 +143,9 @@ def put_path_silent(tx: Transaction, telling: Telling, last_seen: float | None, 
         "verdict": None,
         "reason": f"GenesysWatchdog last arrived: {since}; until it does, no alert reaches the receiver",
         "explain_url": None,
+        "console_url": telling.console_url(),
     }
-    outbox.put(tx, telling.sinks, f"watchdog/{since}", payload, now=now)
+    outbox.put(tx, telling.to(payload), f"watchdog/{since}", payload, now=now)
 
 
 def put_known_bad(
@@ -167,8 +169,9 @@ def put_known_bad(
         "verdict": None,
         "reason": f"{reason}; it is rolled back once callers fail, and not before",
         "explain_url": None,
+        "console_url": telling.console_url("flows", org, flow_id),
     }
-    outbox.put(tx, telling.sinks, f"{org}/{flow_id}/{version}/known_bad", payload, now=now)
+    outbox.put(tx, telling.to(payload), f"{org}/{flow_id}/{version}/known_bad", payload, now=now)
 
 
 def _put_rollback(
@@ -182,13 +185,31 @@ def _put_rollback(
         "rollback_id": rollback.id,
         "verdict": _verdict_of(rollback).value,
         "reason": rollback.reason,
+        "ordered_by": rollback.facts.get("ordered_by"),
         "overwrote_newer": rollback.facts.get("overwrote_newer"),
         "attempt_id": rollback.attempt_id,
+        **_way_back(rollback),
         **attempt.facts_of(attempt.of_rollback(tx, rollback).members),
         "explain_url": telling.explain_url(rollback.id),
+        "console_url": telling.console_url("rollbacks", rollback.id),
         **telling.order_urls(rollback),
+        STORY: _story(rollback),
     }
-    outbox.put(tx, telling.sinks, f"{rollback.id}/{kind.value}", payload, now=now)
+    outbox.put(tx, telling.to(payload), f"{rollback.id}/{kind.value}", payload, now=now)
+
+
+def _way_back(rollback: Rollback) -> dict[str, Any]:
+    """By which strategy, if it is not the usual one; and which ones have had no effect before."""
+    told = {name: rollback.facts[name] for name in (IN_VAIN, COPY_OF) if name in rollback.facts}
+    unusual = rollback.strategy is not Strategy.REPUBLISH or told
+    return {"way_back": rollback.strategy.value} | told if unusual else {}
+
+
+def _story(rollback: Rollback) -> dict[str, Any]:
+    """What sentences and annotations need beside the webhook's fields."""
+    moments = {"started_at": rollback.started_at, "confirmed_at": rollback.confirmed_at, "ended_at": rollback.ended_at}
+    told = {name: rfc3339(moment) for name, moment in moments.items() if moment is not None}
+    return told | {name: rollback.facts[name] for name in ("live_since", "data_end") if name in rollback.facts}
 
 
 def _verdict_of(rollback: Rollback) -> Verdict:
@@ -213,6 +234,9 @@ def _payload(kind: IncidentType, action: str, facts: dict[str, Any], now: float)
                 "division",
                 "owner",
                 "signal",
+                "transfer_type",
+                "transfer_target",
+                "baseline_ratio",
                 "errors",
                 "volume",
                 "window",
@@ -222,6 +246,8 @@ def _payload(kind: IncidentType, action: str, facts: dict[str, Any], now: float)
                 "deployed_by",
             )
         },
+        **({"parts": facts["parts"]} if facts.get("parts") else {}),  # which data actions
+        **({"changes": facts["changes"]} if facts.get("changes") else {}),  # the most likely first
     }
 
 

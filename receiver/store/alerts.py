@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from receiver.callers import EVERYTHING, Reach
 from receiver.payload import Alert
 from receiver.store.database import Transaction
+from receiver.store.divisions import is_within
 from receiver.store.schema import alerts
 
 FLOW = "flow"  # the first object type
+_PART = 500  # databases bound the number of parameters
 END_RECORDED = ("resolved", "unknown_contract")  # verdicts after which a closed alert needs no decision any more
 
 
@@ -22,6 +26,7 @@ class Source(StrEnum):
 
     WEBHOOK = "webhook"
     RECONCILIATION = "reconciliation"  # Alertmanager's list of alerts, compared with ours
+    PERSON = "person"  # nobody but who has ordered a rollback by hand: it never fires, and is there to be pointed at
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,16 @@ def record(tx: Transaction, delivered: Sequence[Alert], now: float) -> Recorded:
             _close(tx, alert, now)
     new = len({(alert.fingerprint, alert.starts_at) for alert in newest.values()} - known)
     return Recorded(stored=new, duplicate=len(delivered) - new)
+
+
+def orgs_of(tx: Transaction, fingerprints: Iterable[str]) -> set[str]:
+    """The organizations of the alerts that are known by these fingerprints."""
+    ordered = sorted(fingerprints)
+    found: set[str] = set()
+    for start in range(0, len(ordered), _PART):
+        part = ordered[start : start + _PART]
+        found |= set(tx.scalars(sa.select(alerts.c.org).where(alerts.c.fingerprint.in_(part)).distinct()))
+    return found
 
 
 def open_missed(tx: Transaction, listed: Sequence[Alert], *, closed_before: float, now: float) -> list[Alert]:
@@ -147,14 +162,55 @@ def find(tx: Transaction, fingerprint: str, starts_at: float) -> StoredAlert | N
     return found[0] if found else None
 
 
-def newest(tx: Transaction, *, org: str | None, open_only: bool, limit: int) -> list[StoredAlert]:
-    """For people: the newest alerts first."""
+def newest(
+    tx: Transaction,
+    *,
+    org: str | None,
+    within: Reach = EVERYTHING,
+    open_only: bool,
+    limit: int,
+    since: float | None = None,
+    after: int | None = None,
+) -> list[StoredAlert]:
+    """For people: the newest alerts first, or those after the one with this id.
+
+    `within`: only what is reached; `since`: only those that were open then, or later.
+    """
     query = sa.select(alerts).order_by(alerts.c.id.desc()).limit(limit)
     if org is not None:
         query = query.where(alerts.c.org == org)
+    query = query.where(is_within(within, alerts.c.org, alerts.c.object_id))
     if open_only:
         query = query.where(alerts.c.is_open)
+    if since is not None:
+        query = query.where(sa.or_(alerts.c.is_open, alerts.c.closed_at >= since))
+    if after is not None:
+        query = query.where(alerts.c.id < after)
     return _rows(tx, query)
+
+
+def accuse(tx: Transaction, alert: StoredAlert, now: float) -> StoredAlert:
+    """Keep what a person accuses a version of, as an alert that is over."""
+    row = {
+        "fingerprint": f"person-{uuid4()}",
+        "starts_at": now,
+        "org": alert.org,
+        "object_type": alert.object_type,
+        "object_id": alert.object_id,
+        "version": alert.version,
+        "signal": alert.signal,
+        "is_open": False,
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "received_at": now,
+        "refreshed_at": now,
+        "closed_at": now,
+        "verdict": END_RECORDED[0],
+        "holding_back": END_RECORDED[0],
+        "source": Source.PERSON.value,
+        "closed_by": Source.PERSON.value,
+    }
+    return _stored(tx.execute(sa.insert(alerts).values(row).returning(*alerts.c)).mappings().one())
 
 
 def set_verdict(tx: Transaction, alert_id: int, verdict: str, holding_back: str) -> None:
@@ -178,8 +234,8 @@ def _known(tx: Transaction, fingerprints: set[str]) -> set[tuple[str, float]]:
     query = query.order_by(alerts.c.fingerprint, alerts.c.starts_at).with_for_update()
     names = sorted(fingerprints)
     known: set[tuple[str, float]] = set()
-    for first in range(0, len(names), 500):  # databases bound the number of parameters
-        rows = tx.execute(query.where(alerts.c.fingerprint.in_(names[first : first + 500])))
+    for first in range(0, len(names), _PART):
+        rows = tx.execute(query.where(alerts.c.fingerprint.in_(names[first : first + _PART])))
         known.update((row.fingerprint, row.starts_at) for row in rows)
     return known
 

@@ -5,8 +5,8 @@ the row of the head is the lock that keeps the chain linear over all receivers, 
 whoever holds it waits for nobody any more. So it can be part of no deadlock.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -19,6 +19,7 @@ from receiver.store.schema import audit, audit_heads
 
 _NAME = "audit"
 _BATCH = 1000  # rows that a reader has in memory
+_ROW = [audit.c[field.name] for field in fields(Row)]  # without what the database adds
 
 
 class Kind(StrEnum):
@@ -32,6 +33,7 @@ class Kind(StrEnum):
     HOLD = "hold"
     RELEASE = "release"
     WINDOW_OPENED = "window_opened"
+    WINDOW_CHANGED = "window_changed"
     WINDOW_CLOSED = "window_closed"
     QUARANTINE_LIFTED = "quarantine_lifted"
     DEPLOYMENT_REGISTERED = "deployment_registered"
@@ -39,6 +41,12 @@ class Kind(StrEnum):
     APPROVED = "approved"
     DENIED = "denied"
     UNDO = "undo"
+    BY_HAND = "by_hand"
+    TOKEN_CREATED = "token_created"  # noqa: S105 - no password
+    TOKEN_ROTATED = "token_rotated"  # noqa: S105 - no password
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - no password
+    NOTIFICATIONS_TESTED = "notifications_tested"
+    DRILL = "drill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +72,28 @@ def head(tx: Transaction) -> Head | None:
     return _head(tx, sa.select(audit_heads))
 
 
-def newest(tx: Transaction, *, before: int | None, limit: int) -> list[Row]:
-    """For people: the newest rows first, or those before a number."""
-    query = sa.select(audit).order_by(audit.c.number.desc()).limit(limit)
+def newest(tx: Transaction, *, before: int | None, limit: int, orgs: Collection[str] | None = None) -> list[Row]:
+    """For people: the newest rows first, or those before a number; `orgs`: only those about one of these.
+
+    At most `limit` rows are read of each organization, however long the audit is.
+    """
+    query = sa.select(*_ROW).order_by(audit.c.number.desc()).limit(limit)
     if before is not None:
         query = query.where(audit.c.number < before)
+    if orgs is None:
+        return _rows(tx, query)
+    # One after the other: of several at once a database would sort everything that they have.
+    found = [row for org in orgs for row in _rows(tx, query.where(audit.c.org == org))]
+    return sorted(found, key=lambda row: row.number, reverse=True)[:limit]
+
+
+def _rows(tx: Transaction, query: sa.Select[Any]) -> list[Row]:
     return [Row(**row) for row in tx.execute(query).mappings()]
 
 
 def rows(tx: Transaction) -> Iterator[Row]:
     """Every row, oldest first; not in memory at once."""
-    return _read(tx, sa.select(audit))
+    return _read(tx, sa.select(*_ROW))
 
 
 def rows_since(tx: Transaction, since: float) -> Iterator[tuple[Row, str]]:
@@ -83,7 +102,7 @@ def rows_since(tx: Transaction, since: float) -> Iterator[tuple[Row, str]]:
     if first is None:
         return
     previous = tx.scalar(sa.select(audit.c.hash).where(audit.c.number == first - 1)) or BEFORE_THE_FIRST
-    for row in _read(tx, sa.select(audit).where(audit.c.number >= first)):
+    for row in _read(tx, sa.select(*_ROW).where(audit.c.number >= first)):
         yield row, previous
         previous = row.hash
 

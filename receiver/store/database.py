@@ -40,7 +40,7 @@ class OutcomeUnknown(StoreUnavailable):
     To do the same again is safe. An alert is known by `uq_alerts_fingerprint_starts_at`, a try by `uq_rollbacks_try`,
     an event by `uq_outbox_sink_subject`, a quarantine by `uq_quarantines_rollback`; a pause and a hold replace their
     like; each step of a rollback begins by reading where it stands, and a permit that was given for nothing is waited
-    out. Only a window may be there twice.
+    out. Only a window may be there twice, and not if it is ordered with an Idempotency-Key.
     """
 
 
@@ -229,6 +229,12 @@ def clock(tx: Transaction) -> float:
     if tx.dialect.name == "postgresql":
         return float(tx.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())")))
     return time.time()
+
+
+def older(moment: sa.Column[float], name: sa.Column[str], than: tuple[float, str]) -> sa.ColumnElement[bool]:
+    """What comes after a row where the newest come first, and of those of one moment the smallest name."""
+    at, last = than
+    return sa.or_(moment < at, sa.and_(moment == at, name > last))
 
 
 def _sentence(problem: SQLAlchemyError) -> str:

@@ -5,11 +5,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from receiver.callers import EVERYTHING, Reach
 from receiver.policy import Decision
 from receiver.store import alerts as alert_store
 from receiver.store import audit
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
+from receiver.store.divisions import is_within
 from receiver.store.schema import decisions
 
 
@@ -70,14 +72,49 @@ def names_of(decision: Decision) -> str:
 
 
 def newest(
-    tx: Transaction, *, org: str | None, flow_id: str | None, verdict: str | None, limit: int
+    tx: Transaction,
+    *,
+    org: str | None,
+    within: Reach = EVERYTHING,
+    flow_id: str | None,
+    verdict: str | None,
+    limit: int,
+    since: float | None = None,
+    after: int | None = None,
 ) -> list[StoredDecision]:
-    """For people: the newest decisions first."""
+    """For people: the newest decisions first, or those after the one with this id.
+
+    `within`: only what is reached; `since`: only those of then, or later.
+    """
     query = sa.select(decisions).order_by(decisions.c.id.desc()).limit(limit)
     for column, wanted in ((decisions.c.org, org), (decisions.c.object_id, flow_id), (decisions.c.verdict, verdict)):
         if wanted is not None:
             query = query.where(column == wanted)
+    query = query.where(is_within(within, decisions.c.org, decisions.c.object_id))
+    if since is not None:
+        # By its index, or the last page would read everything that is older.
+        first = sa.select(sa.func.min(decisions.c.id)).where(decisions.c.at >= since).scalar_subquery()
+        query = query.where(decisions.c.id >= first, decisions.c.at >= since)
+    if after is not None:
+        query = query.where(decisions.c.id < after)
     return [StoredDecision(**row) for row in tx.execute(query).mappings()]
+
+
+def get(tx: Transaction, decision_id: int) -> StoredDecision | None:
+    row = tx.execute(sa.select(decisions).where(decisions.c.id == decision_id)).mappings().one_or_none()
+    return None if row is None else StoredDecision(**row)
+
+
+def of_alert(tx: Transaction, alert_id: int, *, limit: int) -> list[StoredDecision]:
+    """What was decided about one alert, newest first."""
+    query = sa.select(decisions).where(decisions.c.alert_id == alert_id).order_by(decisions.c.id.desc()).limit(limit)
+    return [StoredDecision(**row) for row in tx.execute(query).mappings()]
+
+
+def of_rollback(tx: Transaction, rollback_id: str, alert_id: int) -> list[StoredDecision]:
+    """What was decided about one rollback, of the alert that it began with, oldest first."""
+    query = sa.select(decisions).where(decisions.c.alert_id == alert_id, decisions.c.rollback_id == rollback_id)
+    return [StoredDecision(**row) for row in tx.execute(query.order_by(decisions.c.id)).mappings()]
 
 
 def newest_times(tx: Transaction) -> dict[tuple[str, str, str], float]:

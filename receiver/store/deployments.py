@@ -10,9 +10,11 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from receiver.store import audit, leases
+from receiver.callers import EVERYTHING, Reach
+from receiver.store import audit, flows, leases
 from receiver.store.alerts import FLOW
-from receiver.store.database import Transaction
+from receiver.store.database import Transaction, older
+from receiver.store.divisions import is_within
 from receiver.store.rollbacks import State
 from receiver.store.schema import deployment_members, deployments, rollbacks
 
@@ -79,13 +81,15 @@ def register(
 
     It is not if the same flows were registered before with the same commit and
     digests, and the same versions. Without versions it is the same as long as those
-    of the earlier one are looked for (for `resolve_s`), and for `repeat_s` after its
-    registration; but whatever was rolled back meanwhile has been published anew.
+    of the earlier one are looked for (for `resolve_s`), and from the same job for
+    `repeat_s` after its registration; but whatever was rolled back or replaced
+    meanwhile, and what another job has deployed, has been published anew.
     """
     leases.lock(tx, _LOCK)
     for earlier in _of_commit(tx, told):
         looked_for = now < earlier.registered_at + resolve_s and any(one.version is None for one in earlier.flows)
-        recent = looked_for or now < earlier.registered_at + repeat_s
+        tried_again = told.url == earlier.url and now < earlier.registered_at + repeat_s
+        recent = looked_for or (tried_again and not _was_replaced(tx, earlier))
         published_anew = any(_was_rolled_back(tx, told.org, member) for member in earlier.flows)
         if not published_anew and _says_the_same(earlier, told, recent=recent):
             return earlier, False
@@ -111,11 +115,27 @@ def get(tx: Transaction, deployment_id: str) -> Deployment | None:
     return next(iter(_read(tx, _columns.id == deployment_id, limit=1)), None)
 
 
-def newest(tx: Transaction, *, org: str | None, flow_id: str | None = None, limit: int) -> list[Deployment]:
-    """For people: the newest registrations first."""
+def newest(
+    tx: Transaction,
+    *,
+    org: str | None,
+    within: Reach = EVERYTHING,
+    flow_id: str | None = None,
+    limit: int,
+    after: tuple[float, str] | None = None,
+) -> list[Deployment]:
+    """For people: the newest registrations first, or those after the one of this moment with this id.
+
+    `within`: only those with a flow that is reached; with `flow_id`, if it is that one.
+    """
     conditions = [] if org is None else [_columns.org == org]
+    of_member = [] if within.is_everything else [is_within(within, _members.org, _members.object_id)]
     if flow_id is not None:
-        conditions.append(sa.exists().where(_members.deployment_id == _columns.id, _members.object_id == flow_id))
+        of_member.append(_members.object_id == flow_id)
+    if of_member:
+        conditions.append(sa.exists().where(_members.deployment_id == _columns.id, *of_member))
+    if after is not None:
+        conditions.append(older(_columns.registered_at, _columns.id, after))
     return _read(tx, *conditions, limit=limit)
 
 
@@ -235,6 +255,15 @@ def _was_rolled_back(tx: Transaction, org: str, member: Member) -> bool:
         sa.not_(rollbacks.c.shadow),
     )
     return member.version is not None and tx.execute(query.limit(1)).first() is not None
+
+
+def _was_replaced(tx: Transaction, earlier: Deployment) -> bool:
+    """Whether another version than its own is live, as far as Genesys Cloud was listed since its registration."""
+    listing = flows.listing(tx, earlier.org)
+    if listing is None or listing.listed_at is None or listing.listed_at <= earlier.registered_at:
+        return False
+    known = {member.flow_id: member.version for member in earlier.flows if member.version is not None}
+    return any(known.get(flow.id, flow.live_version) != flow.live_version for flow in flows.of(tx, earlier.org))
 
 
 def _insert(tx: Transaction, made: Deployment) -> None:

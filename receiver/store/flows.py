@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from genesys.flows import Flow
+from receiver.store import divisions
 from receiver.store.database import Transaction
 from receiver.store.schema import flows, listings
 
@@ -33,11 +34,15 @@ def claim(tx: Transaction, org: str, *, now: float, next_at: float) -> bool:
 
 
 def replace(tx: Transaction, org: str, listed: Sequence[Flow], *, now: float) -> None:
-    """Keep these flows as those of a claimed organization; deleted ones and those never published are left out."""
+    """Keep these flows as those of a claimed organization; deleted ones and those never published are left out.
+
+    The division of each is remembered, and stays so when the flow is listed no more.
+    """
     live = [(flow, flow.live_version) for flow in listed if flow.live_version is not None and not flow.deleted]
     tx.execute(sa.delete(flows).where(flows.c.org == org))
     if live:
         tx.execute(sa.insert(flows), [_row(org, flow, version) for flow, version in live])
+    divisions.remember(tx, org, listed, now=now)
     tx.execute(sa.update(listings).where(listings.c.org == org).values(listed_at=now, problem=""))
 
 
@@ -66,6 +71,11 @@ def of(tx: Transaction, org: str, flow_id: str | None = None) -> list[Flow]:
     if flow_id is not None:
         query = query.where(flows.c.id == flow_id)
     return [_flow(row) for row in tx.execute(query).mappings()]
+
+
+def names(tx: Transaction, org: str) -> dict[str, str]:
+    """What each of the organization's live flows is called, by id."""
+    return {row.id: row.name for row in tx.execute(sa.select(flows.c.id, flows.c.name).where(flows.c.org == org))}
 
 
 def _row(org: str, flow: Flow, live_version: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Notifications that wait for delivery: written with the change they tell of, sent afterwards."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +12,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from receiver.store import audit
 from receiver.store.database import Transaction
 from receiver.store.schema import outbox
+
+Line = Callable[[Mapping[str, Any], str], str]
+"""By an event and its id, the line in which it stands."""
+
+# Of the messages that wait for a sink with lines while one is due: mostly one of the first may be sent. More than all
+# of these wait only in an outage of the sink; then the oldest are what is tried, and a look must not read everything.
+_LOOKED_AT = (10, 90, 400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +78,58 @@ def _add_head(tx: Transaction, added: list[int], payload: Mapping[str, Any], hea
     tx.execute(sa.update(outbox).where(outbox.c.id.in_(added)).values(payload=dict(payload) | {"audit_head": head}))
 
 
-def claim(tx: Transaction, sink: str, *, now: float, claim_s: float) -> Message | None:
-    """The sink's oldest message that is due, kept from other senders for `claim_s` seconds."""
-    due = (
-        sa.select(outbox)
-        .where(outbox.c.sink == sink, outbox.c.delivered_at.is_(None), outbox.c.not_before <= now)
-        .order_by(outbox.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)  # SQLite has one writer anyway and leaves it out
-    )
-    row = tx.execute(due).mappings().one_or_none()
+def claim(tx: Transaction, sink: str, *, now: float, claim_s: float, line: Line | None = None) -> Message | None:
+    """The sink's oldest message that may be sent, kept from other senders for `claim_s` seconds.
+
+    Without `line` every message that is due may be sent; with it, none before one that waits and stands in the same.
+    """
+    waits = sa.and_(outbox.c.sink == sink, outbox.c.delivered_at.is_(None))
+    is_due = sa.and_(waits, outbox.c.not_before <= now)
+    if line is not None:
+        # What waits behind the newest that is due holds up none; with nothing due, nothing is read.
+        newest_due = tx.scalar(sa.select(sa.func.max(outbox.c.id)).where(is_due))
+        if newest_due is None:
+            return None
+        pending = sa.select(outbox).where(waits, outbox.c.id <= newest_due).order_by(outbox.c.id)
+        return _first_in_line(tx, pending, line, now=now, claim_s=claim_s)
+    due = sa.select(outbox).where(is_due).order_by(outbox.c.id).limit(1)
+    # SQLite has one writer anyway and leaves the lock out.
+    row = tx.execute(due.with_for_update(skip_locked=True)).mappings().one_or_none()
     if row is None:
         return None
     message = Message(**row)
-    tx.execute(
-        sa.update(outbox).where(outbox.c.id == message.id).values(not_before=now + claim_s, tries=message.tries + 1)
-    )
+    _keep(tx, message, now + claim_s)
     return message
+
+
+def _first_in_line(
+    tx: Transaction, pending: sa.Select[Any], line: Line, *, now: float, claim_s: float
+) -> Message | None:
+    blocked: set[str] = set()
+    for message in _oldest(tx, pending):
+        place = line(message.payload, message.event_id)
+        if place not in blocked and message.not_before <= now and _keep(tx, message, now + claim_s):
+            return message
+        blocked.add(place)
+    return None
+
+
+def _oldest(tx: Transaction, pending: sa.Select[Any]) -> Iterator[Message]:
+    """A few, and more of them only if they are asked for."""
+    last = 0
+    for size in _LOOKED_AT:
+        found = [Message(**row) for row in tx.execute(pending.where(outbox.c.id > last).limit(size)).mappings()]
+        yield from found
+        if len(found) < size:
+            return
+        last = found[-1].id
+
+
+def _keep(tx: Transaction, message: Message, until: float) -> bool:
+    """False if another sender has taken it since it was read."""
+    same = (outbox.c.id == message.id, outbox.c.tries == message.tries, outbox.c.delivered_at.is_(None))
+    kept = tx.execute(sa.update(outbox).where(*same).values(not_before=until, tries=message.tries + 1))
+    return kept.rowcount == 1
 
 
 def delivered(tx: Transaction, message: Message, *, now: float) -> None:
@@ -96,6 +138,11 @@ def delivered(tx: Transaction, message: Message, *, now: float) -> None:
 
 def failed(tx: Transaction, message: Message, error: str, *, retry_at: float) -> None:
     tx.execute(sa.update(outbox).where(outbox.c.id == message.id).values(not_before=retry_at, last_error=error))
+
+
+def refused(tx: Transaction, message: Message, error: str, *, now: float) -> None:
+    """The sink will never take it: it waits no more, and what was said stays with it."""
+    tx.execute(sa.update(outbox).where(outbox.c.id == message.id).values(delivered_at=now, last_error=error))
 
 
 def backlog(tx: Transaction) -> dict[str, Backlog]:

@@ -6,8 +6,10 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from receiver.callers import EVERYTHING, Reach
 from receiver.store import audit
-from receiver.store.database import Transaction
+from receiver.store.database import Transaction, older
+from receiver.store.divisions import is_within
 from receiver.store.rollbacks import Rollback
 from receiver.store.schema import quarantines
 
@@ -45,9 +47,10 @@ def put(tx: Transaction, rollback: Rollback, *, now: float) -> None:
     )
 
 
-def lift(tx: Transaction, quarantine_id: str, *, by: str, now: float) -> bool:
-    """Trust the version again; False if there is no such quarantine, or it was lifted before."""
-    in_force = (quarantines.c.id == quarantine_id, quarantines.c.lifted_at.is_(None))
+def lift(tx: Transaction, quarantine_id: str, *, within: Reach = EVERYTHING, by: str, now: float) -> bool:
+    """Trust the version again; False if there is none (`within` reach), or it was lifted before."""
+    reached = is_within(within, quarantines.c.org, quarantines.c.object_id)
+    in_force = [quarantines.c.id == quarantine_id, quarantines.c.lifted_at.is_(None), reached]
     statement = sa.update(quarantines).where(*in_force).values(lifted_at=now, lifted_by=by)
     named = ("id", "rollback_id", "org", "object_type", "object_id", "version")
     lifted = tx.execute(statement.returning(*(quarantines.c[name] for name in named))).mappings().one_or_none()
@@ -83,14 +86,27 @@ def in_force(tx: Transaction, org: str, object_id: str | None = None) -> list[Qu
 
 
 def newest(
-    tx: Transaction, *, org: str | None, flow_id: str | None = None, also_lifted: bool = False, limit: int
+    tx: Transaction,
+    *,
+    org: str | None,
+    within: Reach = EVERYTHING,
+    flow_id: str | None = None,
+    also_lifted: bool = False,
+    limit: int,
+    after: tuple[float, str] | None = None,
 ) -> list[Quarantine]:
-    """For people: the newest quarantines first."""
+    """For people: the newest quarantines first, or those after the one of this moment with this id.
+
+    `within`: only what is reached.
+    """
     query = sa.select(quarantines).order_by(quarantines.c.quarantined_at.desc(), quarantines.c.id).limit(limit)
     if org is not None:
         query = query.where(quarantines.c.org == org)
+    query = query.where(is_within(within, quarantines.c.org, quarantines.c.object_id))
     if flow_id is not None:
         query = query.where(quarantines.c.object_id == flow_id)
     if not also_lifted:
         query = query.where(quarantines.c.lifted_at.is_(None))
+    if after is not None:
+        query = query.where(older(quarantines.c.quarantined_at, quarantines.c.id, after))
     return [Quarantine(**row) for row in tx.execute(query).mappings()]

@@ -15,17 +15,22 @@ from receiver.store.database import Transaction
 from receiver.store.rollbacks import Kind
 from receiver.store.schema import (
     alerts,
+    changes,
     contents,
     decisions,
     deployment_members,
     deployments,
+    flow_divisions,
     flows,
+    holds,
+    idempotency_keys,
     listings,
     outbox,
     permits,
     quarantines,
     rollbacks,
     steps,
+    tokens,
     windows,
 )
 
@@ -39,20 +44,27 @@ BOUNDED_BY: Mapping[str, str] = {
     "steps": "their rollback",
     "permits": "their rollback",
     "quarantines": "their rollback: a lifted one without its rollback would be none, and the other way round in force",
-    "windows": "age since they were over",
+    "windows": "age since they were over; those of a feed stay while the feed may announce the same again",
+    "feeds": "the configured feeds, and those that once were: a row each",
     "outbox": "age since the delivery; undelivered ones stay",
     "pauses": "people: a row each for what is paused now; ended ones are in the audit",
     "holds": "people: a row each for what is held now; released ones are in the audit",
     "leases": "the configured organizations: a row each, and one each for all of them and for retention",
     "flows": "Genesys Cloud: the live flows, replaced by each listing",
+    "flow_divisions": "age since the flow was last listed; they stay while something else is kept about it",
     "listings": "the configured organizations: a row each",
     "deployments": "age since the registration; they stay while a version of theirs is in quarantine or live",
     "deployment_members": "their deployment",
+    "changes": "age, by when they happened",
+    "change_readings": "the configured organizations: a row for each service of each",
     "contents": (
         "age since it was read, for what is needed again is read again; it stays while a version of the flow is in "
         "quarantine"
     ),
-    "watchdogs": "one row",
+    "idempotency_keys": "a day: whoever sends an order again does so within it",
+    "tokens": "age since they were revoked or expired; valid ones stay",
+    "ways_in_vain": "the configured organizations: a row each for a way back that did nothing there",
+    "watchdogs": "one row, and the configured organizations: a row each",
     "audit": "nothing: it is what remains",
     "audit_heads": "one row",
     "compatibility": "one row",
@@ -70,12 +82,17 @@ _ROLLBACKS_PART = 10  # a rollback goes with about ten steps
 class Horizon:
     """Unix seconds. What was over before `old` may go; rollbacks only if they ended before `attempts`.
 
+    Idempotency keys go if they are from before `keys`, windows of feeds if their end was before `feeds` too, also of
+    those that were closed early.
+
     What is live is known of organizations that were listed since `listed`.
     """
 
     old: float
     attempts: float
     listed: float
+    keys: float
+    feeds: float
 
 
 def sweep(tx: Transaction, horizon: Horizon, *, limit: int) -> dict[str, int]:
@@ -88,14 +105,24 @@ def sweep(tx: Transaction, horizon: Horizon, *, limit: int) -> dict[str, int]:
         "decisions": _remove(tx, decisions, decisions.c.id, _old_decision(horizon), limit),
         "rollbacks": _remove_rollbacks(tx, horizon, max(1, limit // _ROLLBACKS_PART)),
         "alerts": _remove(tx, alerts, alerts.c.id, _old_alert(horizon), limit),
-        "windows": _remove(
-            tx, windows, windows.c.id, sa.func.coalesce(windows.c.closed_at, windows.c.ends_at) < horizon.old, limit
-        ),
+        "windows": _remove(tx, windows, windows.c.id, _old_window(horizon), limit),
         "outbox": _remove(tx, outbox, outbox.c.id, outbox.c.delivered_at < horizon.old, limit),
         "deployments": _remove_deployments(tx, horizon, limit),
-        "contents": _remove_contents(tx, horizon, limit),
+        "changes": _remove_by_key(tx, changes, changes.c.at < horizon.old, limit),
+        "contents": _remove_by_key(tx, contents, _old_contents(horizon), limit),
+        "flow_divisions": _remove_by_key(tx, flow_divisions, _old_division(horizon), limit),
+        "idempotency_keys": _remove_by_key(tx, idempotency_keys, idempotency_keys.c.at < horizon.keys, limit),
+        "tokens": _remove(
+            tx, tokens, tokens.c.id, sa.func.coalesce(tokens.c.revoked_at, tokens.c.expires_at) < horizon.old, limit
+        ),
     }
     return {table: count for table, count in gone.items() if count}
+
+
+def _old_window(horizon: Horizon) -> sa.ColumnElement[bool]:
+    """What a feed is not to open again must be remembered for as long as it may ask for it."""
+    over_at = sa.func.coalesce(windows.c.closed_at, windows.c.ends_at)
+    return sa.and_(over_at < horizon.old, sa.or_(windows.c.feed.is_(None), windows.c.ends_at < horizon.feeds))
 
 
 def _old_decision(horizon: Horizon) -> sa.ColumnElement[bool]:
@@ -168,12 +195,26 @@ def _remove_deployments(tx: Transaction, horizon: Horizon, limit: int) -> int:
     return tx.execute(sa.delete(deployments).where(deployments.c.id.in_(ids))).rowcount
 
 
-def _remove_contents(tx: Transaction, horizon: Horizon, limit: int) -> int:
-    condition = sa.and_(contents.c.read_at < horizon.old, sa.not_(_in_quarantine(contents)))
-    key = list(contents.primary_key)
+def _old_contents(horizon: Horizon) -> sa.ColumnElement[bool]:
+    return sa.and_(contents.c.read_at < horizon.old, sa.not_(_in_quarantine(contents)))
+
+
+def _old_division(horizon: Horizon) -> sa.ColumnElement[bool]:
+    """Without it whoever is limited to divisions would not see what is kept about the flow."""
+    about = [(table, table.c.object_id) for table in (rollbacks, deployment_members, decisions, alerts)]
+    kept = (
+        sa.exists().where(table.c.org == flow_divisions.c.org, flow_id == flow_divisions.c.flow_id)
+        for table, flow_id in (*about, (holds, holds.c.flow_id))
+    )
+    return sa.and_(flow_divisions.c.listed_at < horizon.old, *(sa.not_(one) for one in kept))
+
+
+def _remove_by_key(tx: Transaction, table: sa.Table, condition: sa.ColumnElement[bool], limit: int) -> int:
+    """Of a table whose rows have no number."""
+    key = list(table.primary_key)
     query = sa.select(*key).where(condition).order_by(*key).limit(limit)
     found = tx.execute(query.with_for_update(skip_locked=True)).all()
-    return tx.execute(sa.delete(contents).where(sa.tuple_(*key).in_([tuple(row) for row in found]))).rowcount
+    return tx.execute(sa.delete(table).where(sa.tuple_(*key).in_([tuple(row) for row in found]))).rowcount
 
 
 def _in_quarantine(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:

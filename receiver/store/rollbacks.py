@@ -8,9 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from receiver.callers import EVERYTHING, Reach
 from receiver.store import audit
-from receiver.store.database import Transaction
+from receiver.store.database import Transaction, older
+from receiver.store.divisions import is_within
 from receiver.store.schema import permits, rollbacks, steps
+from receiver.strategy import Strategy
 
 
 class State(StrEnum):
@@ -36,6 +39,8 @@ ENDS = frozenset(State) - UNDER_WAY
 
 ASKED = "approval_because"  # among the facts of a rollback for which people were asked
 DENIED_BY = "denied_by"
+IN_VAIN = "ways_in_vain"  # strategies that have had no effect, in their order
+COPY_OF = "copy_of"  # of one by `redeploy`: the version whose content its target has
 
 
 class Kind(StrEnum):
@@ -93,6 +98,10 @@ class Rollback:
     undoes: str | None
     approved_by: str | None
     approved_at: float | None
+    overrides: str | None = None  # guards that people named who have ordered it by hand; None: nobody has
+    ways_back: str = Strategy.REPUBLISH.value  # those that may be gone, in their order; see `receiver.strategy`
+    strategy: Strategy = Strategy.REPUBLISH  # the one that has its turn
+    export_job: str | None = None  # of `redeploy`
 
     @property
     def planned_at(self) -> float:
@@ -104,6 +113,11 @@ class Rollback:
         return self.kind is Kind.UNDO
 
     @property
+    def is_by_hand(self) -> bool:
+        """A person has ordered it, whatever the alerts say."""
+        return self.overrides is not None
+
+    @property
     def is_moot(self) -> bool:
         """People were asked for it, and said no, or the flow did not need it any more: it has not failed."""
         over = self.reason in ("refused_resolved", "refused_inactive") or DENIED_BY in self.facts
@@ -112,7 +126,7 @@ class Rollback:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to send one publish until `valid_until`; no `answer` means nobody knows whether it was sent."""
+    """Leave to send one publish, or file, until `valid_until`; no `answer` means nobody knows whether it was sent."""
 
     rollback_id: str
     number: int
@@ -227,13 +241,30 @@ def undos_of(tx: Transaction, rollback_id: str) -> list[Rollback]:
     return _rollbacks(tx, query.order_by(rollbacks.c.created_at, rollbacks.c.id))
 
 
-def newest(tx: Transaction, *, org: str | None, flow_id: str | None, limit: int) -> list[Rollback]:
-    """For people: the newest rollbacks first."""
+def newest(
+    tx: Transaction,
+    *,
+    org: str | None,
+    within: Reach = EVERYTHING,
+    flow_id: str | None,
+    limit: int,
+    since: float | None = None,
+    after: tuple[float, str] | None = None,
+) -> list[Rollback]:
+    """For people: the newest rollbacks first, or those after the one of this moment with this id.
+
+    `within`: only what is reached; `since`: only those that were created then, or later.
+    """
     query = sa.select(rollbacks).order_by(rollbacks.c.created_at.desc(), rollbacks.c.id).limit(limit)
     if org is not None:
         query = query.where(rollbacks.c.org == org)
+    query = query.where(is_within(within, rollbacks.c.org, rollbacks.c.object_id))
     if flow_id is not None:
         query = query.where(rollbacks.c.object_id == flow_id)
+    if since is not None:
+        query = query.where(rollbacks.c.created_at >= since)
+    if after is not None:
+        query = query.where(older(rollbacks.c.created_at, rollbacks.c.id, after))
     return _rollbacks(tx, query)
 
 
@@ -283,10 +314,18 @@ def started_since(tx: Transaction, org: str, flow_id: str | None, *, since: floa
     return _rollbacks(tx, query)
 
 
-def issue_permit(tx: Transaction, rollback: Rollback, *, now: float, permit_s: float, strategy: str) -> Permit:
-    """Write down that one publish may be sent until `now + permit_s`."""
+def issue_permit(
+    tx: Transaction,
+    rollback: Rollback,
+    *,
+    now: float,
+    permit_s: float,
+    strategy: str,
+    operation_id: str | None = None,
+) -> Permit:
+    """Write down that one publish may be sent until `now + permit_s`; by which operation, if that is known before."""
     number = len(permits_of(tx, rollback.id)) + 1
-    permit = Permit(rollback.id, number, strategy, rollback.target_version, now, now + permit_s, None, None)
+    permit = Permit(rollback.id, number, strategy, rollback.target_version, now, now + permit_s, None, operation_id)
     tx.execute(
         sa.insert(permits).values(
             rollback_id=permit.rollback_id,
@@ -295,6 +334,7 @@ def issue_permit(tx: Transaction, rollback: Rollback, *, now: float, permit_s: f
             target_version=permit.target_version,
             issued_at=permit.issued_at,
             valid_until=permit.valid_until,
+            operation_id=operation_id,
         )
     )
     return permit
@@ -304,7 +344,7 @@ def answer_permit(tx: Transaction, permit: Permit, answer: Answer, operation_id:
     tx.execute(
         sa.update(permits)
         .where(permits.c.rollback_id == permit.rollback_id, permits.c.number == permit.number)
-        .values(answer=answer.value, operation_id=operation_id)
+        .values(answer=answer.value, operation_id=operation_id or permit.operation_id)
     )
 
 
@@ -327,6 +367,7 @@ def _rollback(row: sa.RowMapping) -> Rollback:
     values: dict[str, Any] = dict(row)
     values["state"] = State(values["state"])
     values["kind"] = Kind(values["kind"])
+    values["strategy"] = Strategy(values["strategy"])
     return Rollback(**values)
 
 

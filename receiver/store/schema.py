@@ -1,10 +1,13 @@
 """The tables. Times are Unix seconds; JSON columns hold what people read; the loop decides by the others."""
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
+    Computed,
     Double,
     ForeignKey,
     Index,
@@ -14,10 +17,30 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 metadata = MetaData()
 
 _row_id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
+
+
+class _OrgOf(FunctionElement[str]):
+    """The organization in the facts of an audit row, as each database is told to find it (migration 0013)."""
+
+    inherit_cache = True
+
+
+@compiles(_OrgOf, "postgresql")
+def _org_on_postgresql(_element: _OrgOf, _compiler: SQLCompiler, **_: Any) -> str:
+    return "audit_org(facts)"
+
+
+@compiles(_OrgOf, "sqlite")
+def _org_on_sqlite(_element: _OrgOf, _compiler: SQLCompiler, **_: Any) -> str:
+    return "json_extract(facts, '$.org')"
+
 
 alerts = Table(
     "alerts",
@@ -60,6 +83,7 @@ decisions = Table(
     Column("facts", JSON, nullable=False),
     Column("receiver", Text, nullable=False),
     Index("ix_decisions_object", "org", "object_id", "verdict"),
+    Index("ix_decisions_at", "at"),
 )
 
 rollbacks = Table(
@@ -93,6 +117,10 @@ rollbacks = Table(
     Column("undoes", Text),  # the rollback that an undo takes back
     Column("approved_by", Text),
     Column("approved_at", Double),
+    Column("overrides", Text),  # guards that a person named who has ordered it by hand; null: nobody has
+    Column("ways_back", Text, nullable=False, server_default="republish"),  # strategies in their order
+    Column("strategy", Text, nullable=False, server_default="republish"),  # the one that has its turn
+    Column("export_job", Text),  # of `redeploy`
     UniqueConstraint(
         "org",
         "object_type",
@@ -190,7 +218,23 @@ windows = Table(
     Column("created_by", Text, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("closed_at", Double),
+    Column("closed_by", Text),
+    Column("feed", Text),  # which has announced it, and what it is called there; null: somebody has opened it
+    Column("feed_uid", Text),
+    Column("url", Text),
     Index("ix_windows_org_ends_at", "org", "ends_at"),
+    Index("ix_windows_feed_ends_at", "feed", "ends_at"),
+)
+
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("due_at", Double, nullable=False),  # of the next reading
+    Column("asked_at", Double),  # of the newest one that has ended, however; an older one that ends later is nothing
+    Column("read_at", Double),  # of the newest one that succeeded; null until the first
+    Column("problem", Text, nullable=False),  # of the newest one; empty if it succeeded
+    Column("lapsed", Integer, nullable=False),  # at read_at: what was open in the source and held nothing back
 )
 
 outbox = Table(
@@ -205,7 +249,7 @@ outbox = Table(
     Column("not_before", Double, nullable=False),
     Column("tries", Integer, nullable=False),
     Column("last_error", Text),
-    Column("delivered_at", Double),
+    Column("delivered_at", Double),  # or given up, if the sink will never take it: then `last_error` says why
     UniqueConstraint("sink", "subject", name="uq_outbox_sink_subject"),
     Index("ix_outbox_pending", "delivered_at", "not_before"),
 )
@@ -223,6 +267,16 @@ flows = Table(  # those with a live version, as Genesys Cloud last listed them
     Column("live_version", Text, nullable=False),
     Column("live_published_at", Double),
     Column("published_by", Text),
+)
+
+flow_divisions = Table(  # of every flow that was ever listed, as it was the last time
+    "flow_divisions",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("flow_id", Text, primary_key=True),
+    Column("division_id", Text, nullable=False),  # empty, like the name: it was in none
+    Column("division_name", Text, nullable=False),
+    Column("listed_at", Double, nullable=False),
 )
 
 listings = Table(
@@ -311,6 +365,46 @@ contents = Table(  # of versions, which never change
     Column("read_at", Double, nullable=False),
 )
 
+ways_in_vain = Table(
+    "ways_in_vain",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("strategy", Text, primary_key=True),
+    Column("found_at", Double, nullable=False),
+    Column("rollback_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+changes = Table(  # what was changed by whom
+    "changes",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("id", Text, primary_key=True),  # the audit's own, or made of what a listing has shown
+    Column("at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("object_name", Text, nullable=False),
+    Column("version", Text),
+    Column("changed_by", Text, nullable=False),
+    Column("application", Text),
+    Column("own", Boolean, nullable=False),  # the bridge's
+    Index("ix_changes_at", "org", "at"),
+)
+
+change_readings = Table(  # of the audit
+    "change_readings",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("service", Text, primary_key=True),
+    Column("due_at", Double, nullable=False),  # of the next one
+    Column("asked_at", Double, nullable=False),  # the newest try
+    Column("read_at", Double),  # null until the first one succeeded
+    Column("problem", Text, nullable=False),  # of the newest try; empty if it succeeded
+)
+
 watchdogs = Table(
     "watchdogs",
     metadata,
@@ -327,7 +421,10 @@ audit = Table(  # append-only: triggers of its migration refuse everything but n
     Column("kind", Text, nullable=False),
     Column("facts", Text, nullable=False),  # canonical JSON, as the hash covers it
     Column("hash", Text, nullable=False),
+    # What the row is about, which is in its facts and only there: nobody writes it, and so the hash covers it too.
+    Column("org", Text, Computed(_OrgOf())),
     Index("ix_audit_at", "at"),
+    Index("ix_audit_org", "org", "number"),
 )
 
 audit_heads = Table(  # one row: the newest of the audit
@@ -336,6 +433,34 @@ audit_heads = Table(  # one row: the newest of the audit
     Column("name", Text, primary_key=True),
     Column("number", _row_id, nullable=False),
     Column("hash", Text, nullable=False),
+)
+
+idempotency_keys = Table(  # orders that had their effect, and what was answered
+    "idempotency_keys",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request", Text, nullable=False),  # digest of what was asked for
+    Column("status", Integer),  # null only within the transaction that has the effect
+    Column("answer", Text),  # JSON, as it was sent
+    Column("at", Double, nullable=False),
+    Index("ix_idempotency_keys_at", "at"),
+)
+
+tokens = Table(  # of the API; those in receiver.yml are not here
+    "tokens",
+    metadata,
+    Column("id", Text, primary_key=True),  # stands in the token's text, and is no secret
+    Column("name", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # SHA-256 of the text, which is nowhere
+    Column("roles", JSON, nullable=False),
+    Column("orgs", JSON(none_as_null=True)),  # null: every one
+    Column("created_at", Double, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("revoked_by", Text),
+    Index("ix_tokens_name", "name"),
 )
 
 compatibility = Table(

@@ -6,22 +6,27 @@ by repetition is 4xx.
 """
 
 import logging
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from http import HTTPStatus
 
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from pydantic_core import from_json
+from typing_extensions import TypedDict
 
 from genesys.log import event
 from receiver.config import Role
 from receiver.metrics import Outcome, ReceiverMetrics
-from receiver.payload import Delivery, PayloadError, parse
+from receiver.payload import Delivery, Payload, PayloadError, parse
 from receiver.store import alerts, watchdog
 from receiver.store.alerts import Recorded
 from receiver.store.database import Store, Transaction, clock
 from receiver.web.auth import Tokens
+from receiver.web.documented import documented
 from receiver.web.fields import NoParameters, each_key_once, query, raw_body
 from receiver.web.problems import Problem
+from receiver.web.reach import check_reach, reach, reaches
 
 log = logging.getLogger(__name__)
 
@@ -36,23 +41,39 @@ _OUTCOMES = {
 _MAX_DETAIL_CHARS = 500
 
 
-def blueprint(store: Store, tokens: Tokens, metrics: ReceiverMetrics) -> Blueprint:
-    """The one call with the role `alertmanager`."""
+class DeliveryAnswer(TypedDict):
+    """How many alerts of the delivery were new, and how many were known already."""
+
+    stored: int
+    duplicate: int
+
+
+Hurry = Callable[[Iterable[str]], None]
+"""Told of the organizations of which new alerts were stored."""
+
+
+def blueprint(store: Store, tokens: Tokens, metrics: ReceiverMetrics, orgs: Collection[str], hurry: Hurry) -> Blueprint:
+    """The one call with the role `alertmanager`; `orgs` are the configured organizations."""
     calls = Blueprint("intake", __name__)
+    record = partial(_record, frozenset(orgs))
 
     @calls.post("/alerts")
     @tokens.requires(Role.ALERTMANAGER)
+    @documented("Alertmanager's webhook, version 4.", DeliveryAnswer, status=HTTPStatus.ACCEPTED, body=Payload)
     def deliver() -> ResponseReturnValue:
         query(NoParameters)
         delivery = _delivery(raw_body())
-        recorded = store.transact(_record, delivery)
+        recorded = store.transact(record, delivery)
+        if recorded.stored:
+            hurry({alert.label("org") for alert in delivery.alerts})
         metrics.received(Outcome.WATCHDOG, sum(alert.is_watchdog for alert in delivery.alerts))
         metrics.received(Outcome.STORED, recorded.stored)
         metrics.received(Outcome.DUPLICATE, recorded.duplicate)
         if delivery.truncated:
             cure = "remove max_alerts from Alertmanager's webhook_configs"
             event(log, logging.WARNING, "alerts_left_out", count=delivery.truncated, cure=cure)
-        return {"stored": recorded.stored, "duplicate": recorded.duplicate}, HTTPStatus.ACCEPTED
+        answer: DeliveryAnswer = {"stored": recorded.stored, "duplicate": recorded.duplicate}
+        return answer, HTTPStatus.ACCEPTED
 
     @calls.after_request
     def count_rejected(response: Response) -> Response:
@@ -73,11 +94,21 @@ def blueprint(store: Store, tokens: Tokens, metrics: ReceiverMetrics) -> Bluepri
     return calls
 
 
-def _record(tx: Transaction, delivery: Delivery) -> Recorded:
+def _record(orgs: frozenset[str], tx: Transaction, delivery: Delivery) -> Recorded:
     now = clock(tx)
-    recorded = alerts.record(tx, [alert for alert in delivery.alerts if not alert.is_watchdog], now)
-    if any(alert.is_watchdog and alert.firing for alert in delivery.alerts):
+    delivered = [alert for alert in delivery.alerts if not alert.is_watchdog]
+    if not reach().is_everything:
+        # An alert is known by its fingerprint, so who knows one could refresh or close what is of others.
+        named = {alert.label("org") for alert in delivered}
+        for org in sorted(named | alerts.orgs_of(tx, {alert.fingerprint for alert in delivered})):
+            check_reach(org)
+    recorded = alerts.record(tx, delivered, now)
+    watchdogs = [alert for alert in delivery.alerts if alert.is_watchdog and alert.firing]
+    if watchdogs:
         watchdog.arrived(tx, now=now)
+    for org in sorted({alert.label("org") for alert in watchdogs} & orgs):
+        if reaches(org):
+            watchdog.arrived(tx, now=now, org=org)
     return recorded
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection
 from http import HTTPStatus
-from typing import Annotated, Any, Self
+from typing import Annotated, Literal, Self
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from typing_extensions import TypedDict
 
 from receiver.config import Role, Timing
 from receiver.gate import Refusal, refusals
@@ -16,10 +17,15 @@ from receiver.payload import storable
 from receiver.store import deployments, flows
 from receiver.store.database import Store, Transaction, clock
 from receiver.store.deployments import Consent, Deployment, Member, Registration
+from receiver.store.idempotency import Answer
 from receiver.web.auth import Tokens, caller
-from receiver.web.controls import Guard, check_org
+from receiver.web.controls import Guard
+from receiver.web.documented import Time, documented
 from receiver.web.fields import Limit, Name, NoParameters, Strict, body, query, rfc3339, rfc3339_or_none
+from receiver.web.idempotency import this_request
+from receiver.web.paging import AfterMoment, page
 from receiver.web.problems import Problem, not_found
+from receiver.web.reach import check_org, check_touched, deployment_shown, reach
 
 _MAX_FLOWS = 1000  # of one deployment; one for more is registered in parts
 _DEFAULT_LIMIT = 100
@@ -65,6 +71,7 @@ class DeploymentOrder(Strict):
 class DeploymentQuery(Strict):
     org: Name | None = None
     flow_id: Name | None = None
+    after: AfterMoment | None = None
     limit: Limit = _DEFAULT_LIMIT
 
 
@@ -76,6 +83,40 @@ class GateQuestion(Strict):
     def _flows_are_told_apart(self) -> Self:
         _each_flow_once([flow.flow_id for flow in self.flows])
         return self
+
+
+class DeployedFlowAnswer(TypedDict):
+    """`version` is null until it is known."""
+
+    flow_id: str
+    source_digest: str
+    version: str | None
+
+
+class DeploymentAnswer(TypedDict):
+    """`in_part`: it has flows beyond what the caller may see, and these are left out."""
+
+    id: str
+    org: str
+    commit: str
+    actor: str
+    url: str
+    rollback: str
+    registered_at: Time
+    registered_by: str
+    good_at: Time | None
+    good_by: str | None
+    in_part: bool
+    flows: list[DeployedFlowAnswer]
+
+
+class DeploymentsAnswer(TypedDict):
+    deployments: list[DeploymentAnswer]
+    next: str | None
+
+
+class GateAnswer(TypedDict):
+    allowed: Literal[True]
 
 
 def blueprint(store: Store, tokens: Tokens, orgs: Collection[str], timing: Timing, telling: Telling) -> Blueprint:
@@ -92,26 +133,56 @@ def blueprint(store: Store, tokens: Tokens, orgs: Collection[str], timing: Timin
 def _add_deployments(calls: Blueprint, store: Store, reading: Guard, writing: Guard) -> None:
     @calls.get("/deployments")
     @reading
+    @documented("Registered deployments, newest first.", DeploymentsAnswer, query=DeploymentQuery)
     def list_deployments() -> ResponseReturnValue:
         asked = query(DeploymentQuery)
+        check_touched(asked.org)
         with store.begin() as tx:
-            found = deployments.newest(tx, org=asked.org, flow_id=asked.flow_id, limit=asked.limit)
-        return {"deployments": [_deployment(one) for one in found]}
+            found = deployments.newest(
+                tx,
+                org=asked.org,
+                within=reach(),
+                flow_id=asked.flow_id,
+                after=asked.after,
+                limit=asked.limit + 1,
+            )
+        shown, following = page(found, asked.limit, lambda one: (one.registered_at, one.id))
+        seen = [(part, part != one) for one in shown if (part := deployment_shown(one)) is not None]
+        answer: DeploymentsAnswer = {
+            "deployments": [_deployment(part, in_part=in_part) for part, in_part in seen],
+            "next": following,
+        }
+        return answer
 
     @calls.post("/deployments/<deployment_id>/good")
     @writing
+    @documented("Say that a deployment is known good.", DeploymentAnswer, refusals=(HTTPStatus.NOT_FOUND,), keyed=True)
     def mark_good(deployment_id: str) -> ResponseReturnValue:
         query(NoParameters)
         by = caller().name
         # PostgreSQL would take a NUL for a fault of the statement.
-        marked = (
-            None
-            if "\x00" in deployment_id
-            else store.transact(lambda tx: deployments.mark_good(tx, deployment_id, by=by, now=clock(tx)))
-        )
-        if marked is None:
+        if "\x00" in deployment_id:
             raise not_found("there is no such deployment")
-        return _deployment(marked)
+
+        this = this_request()
+
+        def order(tx: Transaction) -> Answer:
+            found = deployments.get(tx, deployment_id)
+            seen = None if found is None else deployment_shown(found)
+            if seen is None:
+                raise not_found("there is no such deployment")
+            if seen != found:
+                detail = f"{by} may not call it good: it has flows beyond the divisions of {by} too"
+                raise Problem(HTTPStatus.FORBIDDEN, detail)
+            return this.once(tx, work)
+
+        def work(tx: Transaction) -> tuple[DeploymentAnswer, HTTPStatus]:
+            marked = deployments.mark_good(tx, deployment_id, by=by, now=clock(tx))
+            if marked is None:
+                raise not_found("there is no such deployment")
+            return _deployment(marked), HTTPStatus.OK
+
+        return this.respond(store.transact(order))
 
 
 def _add_registration(
@@ -119,12 +190,25 @@ def _add_registration(
 ) -> None:
     @calls.post("/deployments")
     @writing
+    @documented(
+        "Register a deployment; 200 if it is known already.",
+        DeploymentAnswer,
+        status=HTTPStatus.CREATED,
+        or_status=HTTPStatus.OK,
+        body=DeploymentOrder,
+        keyed=True,
+    )
     def register() -> ResponseReturnValue:
         query(NoParameters)
         order = body(DeploymentOrder)
-        check_org(order.org, orgs, {"pointer": "#/org"})
-        made, is_new = store.transact(_register, order, timing, telling, by=caller().name)
-        return _deployment(made), HTTPStatus.CREATED if is_new else HTTPStatus.OK
+        check_org(order.org, orgs, {"pointer": "#/org"}, [flow.flow_id for flow in order.flows])
+        by = caller().name
+
+        def work(tx: Transaction) -> tuple[DeploymentAnswer, HTTPStatus]:
+            made, is_new = _register(tx, order, timing, telling, by=by)
+            return _deployment(made), HTTPStatus.CREATED if is_new else HTTPStatus.OK
+
+        return this_request().answer(store, work)
 
 
 def _register(
@@ -153,16 +237,18 @@ def _register(
 def _add_gate(calls: Blueprint, store: Store, orgs: frozenset[str], reading: Guard) -> None:
     @calls.post("/gate")
     @reading
+    @documented("May this be published now?", GateAnswer, body=GateQuestion, refusals=(HTTPStatus.CONFLICT,))
     def gate() -> ResponseReturnValue:
         query(NoParameters)
         asked = body(GateQuestion)
-        check_org(asked.org, orgs, {"pointer": "#/org"})
+        check_org(asked.org, orgs, {"pointer": "#/org"}, [flow.flow_id for flow in asked.flows])
         with store.begin() as tx:
             found = refusals(tx, asked.org, [(flow.flow_id, flow.source_digest) for flow in asked.flows])
         if found:
             said = "; ".join(f"{one.flow_id}: {one.detail}" for one in found)
             raise Problem(HTTPStatus.CONFLICT, f"not now: {said}", errors=[_fault(one) for one in found])
-        return {"allowed": True}
+        answer: GateAnswer = {"allowed": True}
+        return answer
 
 
 def _fault(one: Refusal) -> dict[str, str]:
@@ -174,7 +260,7 @@ def _fault(one: Refusal) -> dict[str, str]:
     }
 
 
-def _deployment(one: Deployment) -> dict[str, Any]:
+def _deployment(one: Deployment, *, in_part: bool = False) -> DeploymentAnswer:
     return {
         "id": one.id,
         "org": one.org,
@@ -186,6 +272,7 @@ def _deployment(one: Deployment) -> dict[str, Any]:
         "registered_by": one.registered_by,
         "good_at": rfc3339_or_none(one.good_at),
         "good_by": one.good_by,
+        "in_part": in_part,
         "flows": [
             {"flow_id": flow.flow_id, "source_digest": flow.source_digest, "version": flow.version}
             for flow in one.flows

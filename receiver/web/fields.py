@@ -2,13 +2,24 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qsl
 
-from flask import request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from flask import g, request
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import ErrorDetails
 
 from receiver.payload import storable
@@ -19,13 +30,18 @@ _RFC3339 = re.compile(
 )
 _MAX_MOMENT = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 MAX_LIMIT = 1000
+_MAX_FIELDS = 100  # of a form: ours have fewer
 
 
 def _moment(value: object) -> float:
     """Unix seconds of an RFC 3339 time."""
     if not isinstance(value, str) or _RFC3339.fullmatch(value) is None:
         raise ValueError("must be a time with its offset, like 2024-01-01T12:00:00Z or 2024-01-01T13:00:00+01:00")
-    moment = datetime.fromisoformat(value.upper().replace(" ", "T")).timestamp()
+    return within_range(datetime.fromisoformat(value.upper().replace(" ", "T")).timestamp())
+
+
+def within_range(moment: float) -> float:
+    """The same Unix seconds. Raises ValueError for a year that not every clock and database knows."""
     if not 0 <= moment <= _MAX_MOMENT:
         raise ValueError("must be a time between the years 1970 and 9998")
     return moment
@@ -40,7 +56,7 @@ def rfc3339_or_none(moment: float | None) -> str | None:
     return None if moment is None else rfc3339(moment)
 
 
-Moment = Annotated[float, BeforeValidator(_moment)]
+Moment = Annotated[float, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 """Written as RFC 3339, read as Unix seconds."""
 
 Words = Annotated[
@@ -75,6 +91,7 @@ def raw_body() -> bytes:
     if coding.lower() != "identity":
         raise Problem(HTTPStatus.BAD_REQUEST, f"the body is compressed (Content-Encoding: {coding}); send it as it is")
     data = request.get_data(cache=False)
+    g.body_digest = sha256(data).hexdigest()
     request.stream.read(1)  # Werkzeug cuts a chunked body off at the limit, and objects only to a read after that
     return data
 
@@ -111,6 +128,36 @@ def _mapping(pairs: list[tuple[str, object]]) -> dict[str, object]:
             raise Problem(HTTPStatus.BAD_REQUEST, f'the key "{name}" is given twice in one object; give it once')
         found[name] = value
     return found
+
+
+def form(
+    model: type[ModelT], *, besides: Sequence[str] = (), many: Sequence[str] = (), **ours: Any
+) -> tuple[ModelT, dict[str, str]]:
+    """What a form of a page was filled in with, and the fields `besides` that the model does not have.
+
+    A field that was left empty is as if it were not there; those of `many` may come several times. What is `ours` the
+    form cannot change. Raises Problem 400 with every fault; then `g.filled` has all that came, by field.
+    """
+    try:
+        pairs = parse_qsl(raw_body().decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise Problem(HTTPStatus.BAD_REQUEST, "the body is not that of a form") from None
+    filled: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if value.strip():
+            filled.setdefault(name, []).append(value)
+    g.filled = dict(filled)
+    apart = {name: filled.pop(name, [""])[0] for name in besides}
+    values = {name: found[0] if len(found) == 1 and name not in many else found for name, found in filled.items()}
+    return checked(model, values | ours), apart
+
+
+def checked(model: type[ModelT], values: dict[str, Any]) -> ModelT:
+    """The model of what came in the request's body. Raises Problem 400 with every fault."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as problem:
+        raise bad_request(_faults(model, problem, _in_body)) from None
 
 
 def query(model: type[ModelT]) -> ModelT:

@@ -1,27 +1,114 @@
 """What applies to each live flow: `GET /flows`, `GET /flows/{org}/{flow_id}`."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from http import HTTPStatus
+from typing import NotRequired
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
+from typing_extensions import TypedDict
 
 from genesys.evidence import Signal
 from receiver.config import ReceiverSettings, Role
 from receiver.service import Record
 from receiver.standing import Standing, standings
-from receiver.store import flows, ledger, rollbacks
+from receiver.store import flows, ledger, rollbacks, watchdog
 from receiver.store.database import Store, Transaction, clock
 from receiver.store.rollbacks import Rollback
 from receiver.web.auth import Tokens
-from receiver.web.fields import Name, NoParameters, Strict, query, rfc3339, rfc3339_or_none
+from receiver.web.documented import Time, documented
+from receiver.web.fields import Limit, Name, NoParameters, Strict, query, rfc3339, rfc3339_or_none
+from receiver.web.paging import AfterNames, page
 from receiver.web.problems import not_found
+from receiver.web.reach import check_reach, check_touched, reaches, touches
 
-Json = Mapping[str, Any]
+
+class ListingAnswer(TypedDict):
+    """How old an organization's part of the answer is, and why it is no younger."""
+
+    org: str
+    listed_at: Time | None
+    problem: str
+
+
+class LastRollback(TypedDict):
+    id: str
+    state: str
+    created_at: Time
+
+
+class SignalRecord(TypedDict):
+    """How conversations ended, by one signal."""
+
+    signal: str
+    errors: int
+    volume: int
+    exits: int
+    ratio: float | None
+    served_s: float
+
+
+Stint = TypedDict("Stint", {"from": Time, "to": Time})
+Stint.__doc__ = "A stretch of time in which a version was live."
+
+
+class VersionRecord(TypedDict):
+    version: str
+    live_s: float
+    live: list[Stint]
+    signals: list[SignalRecord]
+
+
+class LedgerAnswer(TypedDict):
+    """What is on record of each version, the one that was live last first; and how old that is."""
+
+    read_at: Time | None
+    problem: str
+    versions: list[VersionRecord]
+
+
+class FlowAnswer(TypedDict):
+    """A live flow and what applies to it.
+
+    Where one flow is asked for, also what is on record of it, how old that is, and how many seconds ago the watchdog
+    has last shown that alerts arrive, and that of the organization that the exporter's data advance (null: never).
+    """
+
+    org: str
+    flow_id: str
+    name: str
+    type: str
+    division: str
+    active: bool
+    live_version: str | None
+    live_since: Time | None
+    published_by: str | None
+    mode: str
+    mode_note: str
+    threshold_ratio: float
+    owner: str
+    armed: bool
+    stopped_by: list[str]
+    known_bad: str | None
+    last_rollback: LastRollback | None
+    ledger: NotRequired[LedgerAnswer]
+    listing: NotRequired[ListingAnswer]
+    watchdog_age_s: NotRequired[float | None]
+    data_watchdog_age_s: NotRequired[float | None]
+
+
+class FlowsAnswer(TypedDict):
+    flows: list[FlowAnswer]
+    next: str | None
+    listings: list[ListingAnswer]
 
 
 class FlowQuery(Strict):
+    """Without `limit` all of them: there are as many as Genesys Cloud lists."""
+
     org: Name | None = None
+    after: AfterNames | None = None
+    limit: Limit | None = None
 
 
 def blueprint(store: Store, tokens: Tokens, settings: ReceiverSettings, orgs: Collection[str]) -> Blueprint:
@@ -31,38 +118,63 @@ def blueprint(store: Store, tokens: Tokens, settings: ReceiverSettings, orgs: Co
 
     @calls.get("/flows")
     @reading
+    @documented("Every live flow and what applies to it.", FlowsAnswer, query=FlowQuery)
     def list_flows() -> ResponseReturnValue:
-        asked = query(FlowQuery).org
-        wanted = [org for org in orgs if asked in (None, org)]
+        asked = query(FlowQuery)
+        check_touched(asked.org)
+        wanted = [org for org in orgs if asked.org in (None, org) and touches(org)]
         with store.begin() as tx:
-            found = standings(tx, settings, wanted, now=clock(tx))
+            listed = standings(tx, settings, wanted, now=clock(tx))
             newest = {(one.org, one.object_id): one for one in rollbacks.newest_of_each_flow(tx)}
             listings = [_listing(tx, org) for org in wanted]
-        return {
-            "flows": [_flow(one, newest.get((one.org, one.flow.id))) for one in found],
+        found = sorted((one for one in listed if reaches(one.org, one.flow.id)), key=_names)
+        left = [one for one in found if asked.after is None or _names(one) > asked.after]
+        shown, following = page(left, asked.limit or len(left), _names)
+        answer: FlowsAnswer = {
+            "flows": [_flow(one, newest.get((one.org, one.flow.id))) for one in shown],
+            "next": following,
             "listings": listings,
         }
+        return answer
 
     @calls.get("/flows/<org>/<flow_id>")
     @reading
+    @documented("One flow, with the record of its versions.", FlowAnswer, refusals=(HTTPStatus.NOT_FOUND,))
     def show_flow(org: str, flow_id: str) -> ResponseReturnValue:
         query(NoParameters)
+        check_reach(org, [flow_id])
         if org not in orgs or "\x00" in flow_id:  # PostgreSQL would take NUL for a fault of the statement
             raise not_found("there is no such flow")
         with store.begin() as tx:
-            found = standings(tx, settings, [org], now=clock(tx), flow_id=flow_id)
+            now = clock(tx)
+            alerts_at, data_at = watchdog.last_seen(tx), watchdog.last_seen(tx, org)
+            found = standings(tx, settings, [org], now=now, flow_id=flow_id)
+            listing = _listing(tx, org)
             newest = rollbacks.of_flow(tx, org, flow_id, shadow=False)
             kept = ledger.reading(tx, org)
             records = {signal: ledger.records(tx, org, flow_id, signal) for signal in Signal}
         if not found:
             raise not_found(f"no live flow {flow_id} of {org} was listed")
-        return _flow(found[0], newest[0] if newest else None) | {"ledger": _ledger(kept, records)}
+        answer = _flow(found[0], newest[0] if newest else None)
+        answer["ledger"] = _ledger(kept, records)
+        answer["listing"] = listing
+        answer["watchdog_age_s"] = _age_s(alerts_at, now)
+        answer["data_watchdog_age_s"] = _age_s(data_at, now)
+        return answer
 
     return calls
 
 
-def _listing(tx: Transaction, org: str) -> Json:
-    """How old the organization's part of the answer is, and why it is no younger."""
+def _age_s(at: float | None, now: float) -> float | None:
+    return None if at is None else max(0.0, now - at)
+
+
+def _names(one: Standing) -> tuple[str, str, str]:
+    """The order in which they are shown; not the database's, whose idea of an alphabet is its own."""
+    return one.org, one.flow.name, one.flow.id
+
+
+def _listing(tx: Transaction, org: str) -> ListingAnswer:
     listing = flows.listing(tx, org)
     return {
         "org": org,
@@ -71,8 +183,7 @@ def _listing(tx: Transaction, org: str) -> Json:
     }
 
 
-def _ledger(kept: ledger.Reading | None, records: Mapping[Signal, Mapping[str, Record]]) -> Json:
-    """What is on record of each version, the one that was live last first; and how old that is."""
+def _ledger(kept: ledger.Reading | None, records: Mapping[Signal, Mapping[str, Record]]) -> LedgerAnswer:
     by_version: dict[str, dict[Signal, Record]] = {}
     for signal, found in records.items():
         for version, record in found.items():
@@ -91,7 +202,7 @@ def _until(known: Mapping[Signal, Record]) -> float:
     return max(record.until for record in known.values())
 
 
-def _version(version: str, known: Mapping[Signal, Record]) -> Json:
+def _version(version: str, known: Mapping[Signal, Record]) -> VersionRecord:
     any_record = next(iter(known.values()))  # stints are the same by every signal
     return {
         "version": version,
@@ -101,7 +212,7 @@ def _version(version: str, known: Mapping[Signal, Record]) -> Json:
     }
 
 
-def _signal(signal: Signal, record: Record) -> Json:
+def _signal(signal: Signal, record: Record) -> SignalRecord:
     done = record.service.tally
     return {
         "signal": signal.value,
@@ -113,7 +224,7 @@ def _signal(signal: Signal, record: Record) -> Json:
     }
 
 
-def _flow(one: Standing, newest: Rollback | None) -> dict[str, Any]:
+def _flow(one: Standing, newest: Rollback | None) -> FlowAnswer:
     flow = one.flow
     return {
         "org": one.org,

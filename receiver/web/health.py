@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, redirect, request
 from flask.typing import ResponseReturnValue
 
 from genesys.log import event
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 _TEXT = "text/plain; charset=utf-8"
 _INDEX = (
     "<!doctype html><html lang=en><title>Rollback receiver</title><p>Rollback receiver: "
+    "<a href=console>/console</a> "
     "<a href=/metrics>/metrics</a> <a href=/-/healthy>/-/healthy</a> <a href=/-/ready>/-/ready</a>; "
     "the API is under /api/v1, rollbackctl speaks it.</p></html>\n"
 )
@@ -28,6 +29,8 @@ def blueprint(store: Store, metrics: ReceiverMetrics, worker_health: Callable[[]
 
     @pages.get("/")
     def index() -> ResponseReturnValue:
+        if "text/html" in request.headers.get("Accept", ""):  # a browser: nothing else asks for it by name
+            return redirect("console", HTTPStatus.SEE_OTHER)
         return _INDEX
 
     @pages.get("/metrics")

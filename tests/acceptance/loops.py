@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import yaml
 
@@ -43,6 +44,7 @@ PUBLISHES_BY = {"platform": "POST", "guide": "PATCH"}
 # minutes, so that minutes are enough for a target to earn it.
 SEEN = {"flows_s": 60.0, "ledger_s": 60.0, "target_min_live_s": 300.0}
 SEEN_IN: dict[str, float] = {"history_bucket_s": 120}
+LOOK_UP = [{"action_id": "custom_-_3b0d5a41-6f5e-4d0c-9a53-52c8c1a7e101", "flow_id": FLOW}]  # only that flow runs it
 UNTIL_SEEN_S = 480.0  # at least three whole buckets of the history, with some 180 calls
 
 
@@ -77,7 +79,7 @@ def _loop(
     dialect: str,
     *,
     timing: dict[str, float] | None = None,
-    analytics: dict[str, float] | None = None,
+    analytics: dict[str, Any] | None = None,
     failure: Failure | None = None,
     many_flows: bool = False,
     calm_s: float = 0.0,
@@ -98,7 +100,11 @@ LOOPS: Mapping[str, Loop] = MappingProxyType(
             published_after="works",
             configuration="given",
             outcome_version="true",
-            analytics={"outcomes": True},
+            transfer_target="named",
+            unset_dimensions="true",
+            action_no_error="none",
+            action_views="works",
+            analytics={"transfers": True, "outcomes": True, "data_actions": LOOK_UP},
             many_flows=True,
         ),
         "all that can be otherwise": _loop(
@@ -110,14 +116,30 @@ LOOPS: Mapping[str, Loop] = MappingProxyType(
             published_after="ignored",
             configuration="labelled",
             outcome_version="false",
-            analytics={"outcomes": True},
+            transfer_target="absent",
+            action_no_error="absent",
+            action_views="ignored",
+            analytics={"transfers": True, "outcomes": True, "data_actions": LOOK_UP},
             many_flows=True,
         ),
-        "no list by date, and no contents": _loop(
-            "platform", republish="works", published_after="refused", configuration="absent", many_flows=True
+        "no list by date, no contents, and no views": _loop(
+            "platform",
+            republish="works",
+            published_after="refused",
+            configuration="absent",
+            action_views="refused",
+            analytics={"data_actions": LOOK_UP},
+            many_flows=True,
         ),
         "contents that we may not see": _loop(
-            "platform", republish="works", published_after="works", configuration="refused", many_flows=True
+            "platform",
+            republish="works",
+            published_after="works",
+            configuration="refused",
+            transfer_target="address",
+            unset_dimensions="false",
+            many_flows=True,
+            analytics={"transfers": True},
         ),
         "an older version is refused": _loop(
             "platform",

@@ -17,7 +17,7 @@ _known: list[Stack] = []
 @contextmanager
 def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartStack]:
     """Gives a function that starts a world and returns when it is ready; all that it started end with the context."""
-    _require_tools()
+    require_tools()
     with ExitStack() as opened:
 
         def start(world: World) -> Stack:
@@ -40,7 +40,8 @@ def forget_ended() -> None:
     _known[:] = [stack for stack in _known if any(process.running for process in stack.processes.values())]
 
 
-def _require_tools() -> None:
+def require_tools() -> None:
+    """Fail in CI, and skip at a desk, where Prometheus or Alertmanager is missing."""
     missing = [tool for tool in ("prometheus", "alertmanager") if not (TOOLS / tool).exists()]
     if missing:
         reason = f"not in .tools/bin: {', '.join(missing)}; dev/install-tools puts them there"

@@ -95,11 +95,11 @@ def test_a_burst_that_heals_is_left_alone_and_one_that_does_not_is_rolled_back(s
     _await_end_of_timeline(stack)
     # What the newest five minutes would accuse, the newest one acquits. These callers make an accusation of one minute
     # at most, however they fall into minutes; it takes more than three.
-    acquitted = (
+    healed = (
         f'org_flow:genesys_flow_error_ratio{{{WATCHED},window="5m"}} > 0.05 '
-        f'and ignoring (window, accusing) org_flow:genesys_flow_acquitted:errors{{{WATCHED},accusing="5m"}}'
+        f'and ignoring (window) org_flow:genesys_flow_error_ratio{{{WATCHED},window="1m"}} <= 0.05'
     )
-    until(lambda: stack.prometheus(acquitted), "the newest minute acquits", within_s=FOLLOWS_WITHIN_S)
+    until(lambda: stack.prometheus(healed), "the newest minute is healthy", within_s=FOLLOWS_WITHIN_S)
     look_on(lambda: assert_untouched(stack), for_s=stack.seconds(5 * A_MINUTE + FOR_S))
     _assert_the_plain_rule_would_have_fired(stack)
     assert_never_fired(stack)

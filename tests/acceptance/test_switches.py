@@ -10,17 +10,20 @@ from simulator.vocabulary import Switches
 from tests.acceptance.loops import LOOPS, Loop, assert_fails, assert_succeeds, names_of
 from tests.acceptance.stacks import StartStack
 
-# They decide what is told of transfers and data actions, for which nobody asks.
-UNASKED = {"transfer_target", "action_no_error"}
 POSITIONS = {
     (name, value)
     for name, field in Switches.model_fields.items()
-    if name not in UNASKED
     for value in get_args(field.annotation) or ("false", "true")
 }
 PREVENT_IT = {("republish", "refused"), ("republish", "nothing")}
 ONLY_GUIDE = {"guide_metrics", "guide_dates"}
-ONLY_PLATFORM = {"n_flow_exit_reason", "extra_group_keys", "published_after", "configuration", "outcome_version"}
+OF_TRANSFERS = {"transfer_target", "unset_dimensions"}
+OF_ACTIONS = {"action_no_error", "action_views"}
+ONLY_PLATFORM = {
+    *("n_flow_exit_reason", "transfer_target", "unset_dimensions", "extra_group_keys"),
+    *("published_after", "configuration", "outcome_version"),
+    *OF_ACTIONS,
+}
 
 STATUS = {"works": 200, "ignored": 200, "refused": 400}
 
@@ -37,6 +40,11 @@ def test_a_bad_version_is_rolled_back_once_whatever_the_switches_say(
     assert set(by_date) == {STATUS[loop.world.switches["published_after"]]}
     if 400 in by_date:
         assert len(by_date) == 1, "from then on the list is read whole"
+    if "data_actions" in loop.world.analytics:
+        asked = [one["status"] for one in stack.sim("GET", "requests") if "/analytics/actions/" in one["path"]]
+        assert (400 in asked) == (loop.world.switches["action_views"] == "refused")
+        assert asked.count(400) <= 2, "of exporter and receiver each once"
+        assert asked.count(200) > 5
 
 
 @pytest.mark.acceptance
@@ -63,7 +71,9 @@ def test_a_loop_names_only_switches_that_its_world_meets(name: str) -> None:
     foreign = ONLY_GUIDE if loop.world.dialect == "platform" else ONLY_PLATFORM
     assert not loop.world.switches.keys() & foreign
     assert loop.many_flows == ("published_after" in loop.world.switches)
+    assert bool(loop.world.analytics.get("transfers")) == bool(OF_TRANSFERS & loop.world.switches.keys())
     assert bool(loop.world.analytics.get("outcomes")) == ("outcome_version" in loop.world.switches)
+    assert bool(loop.world.analytics.get("data_actions")) == bool(OF_ACTIONS & loop.world.switches.keys())
 
 
 def met(loops: Iterable[Loop]) -> set[tuple[str, str]]:

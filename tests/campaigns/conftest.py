@@ -28,7 +28,7 @@ class Size(StrEnum):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="campaigns at the size that the README quotes")
+    parser.addoption("--full", action="store_true", help="campaigns at the size that docs/tested.md quotes")
 
 
 @pytest.fixture(scope="session")

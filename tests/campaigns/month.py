@@ -24,6 +24,7 @@ from receiver.catalogue import ATTEMPTS
 from receiver.ledger import Ledger
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.delivery import Deliverer
+from receiver.notify.sinks import sinks_of
 from receiver.outbound import Outbound, OutboundError
 from receiver.payload import Alert
 from receiver.roster import Roster
@@ -123,7 +124,7 @@ class Month:
         self.metrics = ReceiverMetrics(store, settings, orgs, monotonic=self._monotonic)
         for organization in self.organizations:
             self._serve(organization, orgs)
-        self.deliverer = Deliverer(store, settings.webhooks, self.sinks, self.metrics, settings.timing)
+        self.deliverer = Deliverer(store, sinks_of(settings, self.sinks), self.metrics, settings.timing)
         self.client = create_app(store, settings, orgs, self.metrics, lambda: ()).test_client()
 
     def _serve(self, organization: Organization, orgs: Sequence[str]) -> None:

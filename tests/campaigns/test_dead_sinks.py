@@ -11,6 +11,7 @@ import pytest
 
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.delivery import Deliverer
+from receiver.notify.sinks import sinks_of
 from receiver.outbound import Outbound
 from receiver.process import Process
 from receiver.store.rollbacks import LEASED, Rollback
@@ -63,7 +64,7 @@ def story(name: str, seed: int, ways: Sequence[Way]) -> Story:
     ):
         metrics = ReceiverMetrics(here.store, here.settings, ["retail"])
         deliverer = Deliverer(
-            here.store, here.settings.webhooks, http, metrics, here.settings.timing, clock=lambda _: here.time.now
+            here.store, sinks_of(here.settings, http), metrics, here.settings.timing, clock=lambda _: here.time.now
         )
         alerted_at = here.time.now
         here.deliver()

@@ -418,6 +418,86 @@ def test_it_is_listed_newest_first_in_pages(touchable: Store) -> None:
     assert [row.number for row in page + rest] == [6, 5, 4, 3, 2, 1]
 
 
+def about(tx: Transaction, *orgs: str | None) -> None:
+    """A row about each; None: about no organization."""
+    for org in orgs:
+        audit.record(tx, Kind.STEP, {"detail": {"org": "deep"}} | ({} if org is None else {"org": org}), at=NOW)
+
+
+def numbers(tx: Transaction, *orgs: str, limit: int = 9, before: int | None = None) -> list[int]:
+    return [row.number for row in audit.newest(tx, before=before, limit=limit, orgs=orgs)]
+
+
+def test_of_some_organizations_it_is_listed_newest_first_in_pages(store: Store) -> None:
+    with store.begin() as tx:
+        about(tx, "retail", "bank", None, "other", "retail", "bank")
+    with store.begin() as tx:
+        assert numbers(tx, "retail") == [6, 2]
+        assert numbers(tx, "bank", "retail") == [7, 6, 3, 2]
+        assert numbers(tx, "bank", "retail", limit=3) == [7, 6, 3]
+        assert numbers(tx, "bank", "retail", limit=3, before=7) == [6, 3, 2]
+        assert numbers(tx, "deep") == numbers(tx) == []
+
+
+def test_what_is_about_an_organization_is_found_by_its_index(store: Store) -> None:
+    """And nothing else is read, however long the audit is."""
+    with store.begin() as tx:
+        for _ in range(40):
+            about(tx, *["retail"] * 50)
+        about(tx, "bank")
+    with store.begin() as tx:
+        if tx.dialect.name == "postgresql":
+            tx.execute(sa.text("ANALYZE audit"))
+        explain = "EXPLAIN" if tx.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+        asked: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            asked.append(statement)
+            given.append(parameters)
+
+        given: list[Any] = []
+        sa.event.listen(tx, "before_cursor_execute", note)
+        assert numbers(tx, "bank", before=2000) == []
+        sa.event.remove(tx, "before_cursor_execute", note)
+        (statement,) = asked
+        plan = "\n".join(str(tuple(row)) for row in tx.exec_driver_sql(f"{explain} {statement}", given[0]))
+    assert "ix_audit_org" in plan, plan
+    assert "Sort" not in plan, plan
+    assert "TEMP B-TREE" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    "text", ["a NUL \x00", "half a pair \ud83d", "no letter of ours \u20ac", 'a "quote" and a \\u0000'], ids=ascii
+)
+def test_whatever_the_facts_say_the_row_is_written_and_found(store: Store, text: str) -> None:
+    with store.begin() as tx:
+        audit.record(tx, Kind.STEP, {"org": "retail", "flow_name": text}, at=NOW)
+    with store.begin() as tx:
+        (row,) = audit.newest(tx, before=None, limit=9, orgs=["retail"])
+    assert json.loads(row.facts)["flow_name"] == text
+    assert fault(store) is None
+
+
+def test_rows_of_older_releases_are_found_too_whether_before_the_migration_or_after(database_url: str) -> None:
+    """Those run on beside a newer one, and know nothing of the column."""
+    store = Store(database_url)
+    with store.begin() as tx:
+        migrate(tx, "0011")
+        pause(tx)
+    store.migrate()
+    with store.begin() as tx:
+        pause(tx)
+    with store.begin() as tx:
+        assert numbers(tx, "retail") == [3, 2]
+    assert fault(store) is None
+    store.close()
+
+
+def test_nobody_can_say_that_a_row_is_about_another_organization(touchable: Store) -> None:
+    with pytest.raises(StoreUnavailable, match=r"generated column|updated to DEFAULT"), touchable.begin() as tx:
+        tx.execute(sa.text("UPDATE audit SET org = 'bank' WHERE number = 3"))
+
+
 def test_it_is_given_out_from_a_moment_on_without_a_gap(store: Store) -> None:
     """A row whose clock went back is between its neighbours all the same."""
     for at in (10.0, 20.0, 5.0, 30.0):

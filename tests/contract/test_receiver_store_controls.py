@@ -154,3 +154,20 @@ def test_windows_are_listed_earliest_first_with_the_ones_to_come(tx: Transaction
 
     assert controls.list_windows(tx, now=NOW) == [current, later]
     assert controls.list_windows(tx, now=NOW, ended=True) == [past, current, later]
+
+
+def test_of_the_windows_that_are_over_the_last_ones_come_first_and_no_more_than_asked_for(tx: Transaction) -> None:
+    open_window(tx)
+    long = open_window(tx, starts_at=NOW - 900, ends_at=NOW + 9000)
+    earlier, later = (open_window(tx, starts_at=NOW - 900, ends_at=NOW - seconds) for seconds in (300, 100))
+    banks = open_window(tx, org="bank", starts_at=NOW - 900, ends_at=NOW)
+    controls.close_window(tx, long.id, by="ann", now=NOW - 200)
+
+    def ended(orgs: list[str] | None, limit: int = 9, hidden: str = "") -> list[str]:
+        found = controls.ended_windows(tx, now=NOW, orgs=orgs, limit=limit, shown=lambda one: one.id != hidden)
+        return [one.id for one in found]
+
+    assert ended(None) == [banks.id, later.id, long.id, earlier.id]
+    assert ended(["retail"], limit=2) == [later.id, long.id]
+    assert ended([]) == []
+    assert ended(None, limit=2, hidden=later.id) == [banks.id, long.id]

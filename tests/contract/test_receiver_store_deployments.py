@@ -8,7 +8,7 @@ import pytest
 from receiver.store import audit, contents, deployments, quarantines
 from receiver.store.database import Store, Transaction
 from receiver.store.deployments import Consent, Deployment, Member, Registration
-from tests.receiver_world import put_alert, put_rollback
+from tests.receiver_world import list_live, put_alert, put_rollback
 
 NOW = 1_795_349_000.0
 HOUR_S = 3600.0
@@ -98,7 +98,7 @@ def test_a_registration_and_who_called_it_good_are_audited(store: Store) -> None
     "repeated",
     [
         pytest.param(told(), id="word for word"),
-        pytest.param(told(url="https://ci.example.org/retry", actor="bob"), id="from another job"),
+        pytest.param(told(actor="bob"), id="by somebody else"),
     ],
 )
 def test_what_is_registered_again_is_the_same_deployment(store: Store, repeated: Registration) -> None:
@@ -118,6 +118,7 @@ def test_what_is_registered_again_is_the_same_deployment(store: Store, repeated:
         pytest.param(told(Member("flow-1", OTHER)), id="another digest"),
         pytest.param(told(Member("flow-1", DIGEST), Member("flow-2", DIGEST)), id="another flow besides"),
         pytest.param(told(Member("flow-1", DIGEST, "15.0")), id="another version"),
+        pytest.param(told(url="https://ci.example.org/runs/1/attempts/2"), id="another job, which has published anew"),
     ],
 )
 def test_what_differs_is_another_deployment(store: Store, other: Registration) -> None:
@@ -147,6 +148,18 @@ def test_what_was_rolled_back_is_published_anew_when_it_is_registered_again(stor
         again, is_new = register(tx, told(), now=NOW + 120)
     assert again.id != first.id
     assert is_new
+
+
+def test_what_is_registered_again_after_another_version_became_live_is_another_deployment(store: Store) -> None:
+    with store.begin() as tx:
+        list_live(tx, "7.0", "13.0", now=NOW - 60)  # older than the registration: it proves nothing
+        first, _ = register(tx, told())
+        resolve(tx, "14.0")
+        assert register(tx, told(), now=NOW + 10)[0].id == first.id
+        list_live(tx, "7.0", "15.0", now=NOW + 20)
+        again, is_new = register(tx, told(), now=NOW + 30)
+        assert is_new
+        assert version_of(tx, again) is None
 
 
 def test_the_same_registered_by_many_at_once_is_one_deployment(store: Store) -> None:

@@ -14,7 +14,7 @@ from tests.receiver_world import list_live, put_alert, put_rollback
 DAY_S = 86_400.0
 NOW = 1_795_349_000.0
 LONG_AGO = NOW - 100 * DAY_S
-HORIZON = Horizon(old=NOW - 90 * DAY_S, attempts=NOW - 90 * DAY_S, listed=NOW - 1800)
+HORIZON = Horizon(old=NOW - 90 * DAY_S, attempts=NOW - 90 * DAY_S, listed=NOW - 1800, keys=NOW - DAY_S, feeds=NOW)
 DIGEST = "a" * 64
 
 

@@ -12,9 +12,10 @@ import pytest
 import sqlalchemy as sa
 
 import receiver.store
-from receiver.store.database import Store, Transaction
+from receiver.store.database import Store, StoreUnavailable, Transaction
 from receiver.store.migration import SchemaMismatch
 from receiver.store.rollbacks import State
+from receiver.store.schema import metadata
 from tests.integration.receiver_world import scene
 from tests.postgresql_server import ROOT
 
@@ -88,6 +89,35 @@ def test_of_receivers_that_start_at_once_exactly_one_migrates_an_older_database(
     assert counts == [0, 0, 0, len(REVISIONS) - 2]
     assert store.check_schema() == f"the schema is at revision {HEAD}, that of this release"
     store.close()
+
+
+def kept_waiting(store: Store, *, to: str) -> set[str]:
+    """The tables that nobody can read, or write, for as long as somebody else's transaction lasts."""
+    mode = {"read": "ACCESS SHARE", "write": "ROW EXCLUSIVE"}[to]
+    waiting = set()
+    for table in (*metadata.tables, "alembic_version"):
+        try:
+            with store.begin() as tx:
+                if sa.inspect(tx).has_table(table):
+                    tx.execute(sa.text(f"LOCK TABLE {table} IN {mode} MODE NOWAIT"))
+        except StoreUnavailable:
+            waiting.add(table)
+    return waiting
+
+
+def test_while_the_audit_gets_the_column_of_its_organization_alerts_are_taken(database_url: str) -> None:
+    """As docs/upgrade.md says: the table is written anew, and what has to be recorded waits for it."""
+    if database_url.startswith("sqlite"):
+        pytest.skip("SQLite has one writer at a time, and adds the column without a look at the rows")
+    migrating, running = Store(database_url), Store(database_url)
+    migrating.transact(migrate_to, "0012")
+    with migrating.begin() as tx:
+        migrate_to(tx, "0013")
+        assert kept_waiting(running, to="read") == {"audit"}
+        assert kept_waiting(running, to="write") == {"audit", "decisions"}
+    assert kept_waiting(running, to="write") == set()
+    for store in (migrating, running):
+        store.close()
 
 
 # A newer schema ------------------------------------------------------------------------------------------------------

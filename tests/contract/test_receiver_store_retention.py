@@ -26,7 +26,9 @@ RETENTION_S = 90 * DAY_S
 
 
 def horizon(now: float = NOW, retention_s: float = RETENTION_S) -> Horizon:
-    return Horizon(old=now - retention_s, attempts=now - retention_s, listed=now - 1800)
+    return Horizon(
+        old=now - retention_s, attempts=now - retention_s, listed=now - 1800, keys=now - retention_s, feeds=now
+    )
 
 
 def sweep(tx: Transaction, at: Horizon | None = None, *, limit: int = 200) -> dict[str, int]:
@@ -93,9 +95,34 @@ def test_an_incident_that_is_long_over_goes_with_everything_that_belongs_to_it(s
         left = sizes(tx)
     with store.begin() as tx:
         audited = audit.head(tx)
-    assert left == empty | {"flows": 2, "listings": 1, "leases": 1, "audit": 1}
+    assert left == empty | {"flows": 2, "flow_divisions": 2, "listings": 1, "leases": 1, "audit": 1}
     assert audited is not None
     assert audited.number == 10  # six steps, two decisions, what was lifted, and the beginning
+
+
+def test_a_window_of_a_feed_is_remembered_while_the_feed_may_announce_it_again(store: Store) -> None:
+    """However short the retention is: what a person has closed would be opened again."""
+    with store.begin() as tx:
+        for feed in (None, "changes"):
+            made = controls.open_window(
+                tx,
+                org="retail",
+                flow_ids=(),
+                kind="maintenance",
+                starts_at=NOW - 10 * DAY_S,
+                ends_at=NOW - 5 * DAY_S,
+                reason="trunks",
+                owner="",
+                created_by="somebody",
+                now=NOW - 10 * DAY_S,
+                feed=feed,
+                feed_uid=None if feed is None else "CHG1",
+            )
+            controls.close_window(tx, made.id, by="ann", now=NOW - 9 * DAY_S)
+        remembered = replace(horizon(retention_s=DAY_S), feeds=NOW - 7 * DAY_S)
+        assert sweep(tx, remembered)["windows"] == 1
+        assert [one.feed_uid for one in controls.windows_of_feed(tx, "changes", since=NOW - 7 * DAY_S)] == ["CHG1"]
+        assert sweep(tx, replace(remembered, feeds=NOW - 4 * DAY_S))["windows"] == 1
 
 
 def test_what_people_were_told_and_windows_that_are_over_go(store: Store) -> None:

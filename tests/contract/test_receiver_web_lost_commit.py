@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from receiver.metrics import ReceiverMetrics
+from receiver.store import controls
 from receiver.store.database import Store
 from receiver.store.postgresql import Timeouts
 from receiver.web.app import create_app
@@ -94,3 +95,37 @@ def test_a_pause_is_answered_with_what_became_of_it(
     assert answered == status
     if status == 503:
         assert "look whether it was done" in body["detail"]
+
+
+def open_window(client: FlaskClient) -> int:
+    headers = {"Authorization": f"Bearer {TOKENS['operator']}", "Idempotency-Key": "k1"}
+    window = {"org": "retail", "ends_at": "2199-01-01T00:00:00Z", "reason": "release 12"}
+    return client.post("/api/v1/maintenance", json=window, headers=headers).status_code
+
+
+def windows(url: str) -> int:
+    with closing(Store(url)) as store, store.begin() as tx:
+        return len(controls.list_windows(tx, now=0.0))
+
+
+@pytest.mark.parametrize("lost", [AtCommit.LOST, AtCommit.UNANSWERED])
+def test_an_order_with_a_key_whose_commit_is_lost_has_one_effect(
+    client: FlaskClient, wire: Wire, tcp_url: str, lost: AtCommit
+) -> None:
+    wire.at_commit = lost
+    assert open_window(client) == 201
+    assert open_window(client) == 201
+    assert windows(tcp_url) == 1
+
+
+def test_an_order_with_a_key_of_which_nobody_can_tell_may_be_sent_again(
+    client: FlaskClient, wire: Wire, tcp_url: str
+) -> None:
+    wire.at_commit = AtCommit.HELD
+    assert open_window(client) == 503
+    wire.at_commit = None
+    with closing(Store(tcp_url)) as store, store.begin() as tx:
+        tx.execute(sa.text(GIVE_UP))
+    assert open_window(client) == 201
+    assert open_window(client) == 201
+    assert windows(tcp_url) == 1

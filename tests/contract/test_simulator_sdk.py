@@ -8,6 +8,8 @@ import json
 import signal
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,6 +19,8 @@ import PureCloudPlatformClientV2 as sdk  # noqa: N813
 import pytest
 from PureCloudPlatformClientV2.rest import ApiException
 
+from genesys.actions import Actions, DataAction
+from genesys.aggregates import Query
 from simulator.catalogue import (
     ACTION_DIMENSIONS,
     ACTION_METRICS,
@@ -27,6 +31,7 @@ from simulator.catalogue import (
 )
 
 MAIN = "ce677f29-f403-470c-adb0-8bfa6bf81d69"
+LOOK_UP = "custom_-_3b0d5a41-6f5e-4d0c-9a53-52c8c1a7e101"  # its data action
 
 
 class Simulator:
@@ -174,6 +179,18 @@ def test_the_sdk_reads_where_flows_transfer_to(
     assert {result.group.get("transferType") for result in answer.results} == {"ACD", None}
 
 
+def test_the_sdk_reads_no_exit_without_a_transfer_where_what_is_unset_is_left_out(
+    client: Any, switch: Callable[..., None]
+) -> None:
+    query = an_aggregation("Flow", ["tFlow"], "flowId", "flowVersion", "exitReason", "transferType")
+    seen = []
+    for told in (True, False):
+        switch(unset_dimensions=told, extra_group_keys=False)
+        results = sdk.FlowsApi(client).post_analytics_flows_aggregates_query(query).results
+        seen.append({result.group["exitReason"] for result in results})
+    assert seen[1] == {"TRANSFER"} < seen[0]
+
+
 def test_the_sdk_reads_outcomes_and_views(client: Any, switch: Callable[..., None]) -> None:
     switch(extra_group_keys=False)
     flows = sdk.FlowsApi(client)
@@ -217,6 +234,59 @@ def test_the_sdk_reads_action_aggregates(
     usual = max(answer.results, key=lambda result: result.data[0].metrics[0].stats.count).data[0]
     assert 20 < usual.metrics[0].stats.sum / usual.metrics[0].stats.count < 80  # 0.4 simulated seconds
     assert usual.views is None or usual.views[0].stats.count < 0.1 * usual.metrics[0].stats.count
+
+
+def as_we_ask(client: Any) -> tuple[dict[str, object], Any]:
+    """Our question about two data actions of the last hour of simulated time, and the same one of the SDK."""
+    end = int(datetime.now(UTC).timestamp())
+    watched = [DataAction(LOOK_UP, MAIN, 0.02), DataAction("never ran", MAIN, 0.1)]
+    ours = Actions(watched).query(Query(end - 360, end, 6, ()), ())
+    assert ours is not None
+    body = ours.body()
+    query = sdk.ActionAggregationQuery()
+    query.interval, query.granularity = body["interval"], body["granularity"]
+    query.metrics, query.group_by = list(ours.metrics), list(ours.group_by)
+    query.views = [a_view("Action", view.metric, view.name, round(view.at_least_s * 1000)) for view in ours.views]
+    query.filter = sdk.ActionAggregateQueryFilter()
+    query.filter.type, query.filter.predicates = "or", []
+    for action in watched:
+        predicate = sdk.ActionAggregateQueryPredicate()
+        predicate.dimension, predicate.operator, predicate.value = "actionId", "matches", action.action_id
+        query.filter.predicates.append(predicate)
+    return body, query
+
+
+def test_the_sdk_asks_as_we_do_for_the_data_actions_of_a_flow(client: Any) -> None:
+    body, query = as_we_ask(client)
+    assert client.sanitize_for_serialization(query) == body
+
+
+@pytest.mark.parametrize("position", ["works", "ignored", "refused"])
+def test_the_sdk_reads_the_views_of_data_actions_or_is_refused(
+    client: Any, switch: Callable[..., None], position: str
+) -> None:
+    switch(action_views=position)
+    _, query = as_we_ask(client)
+    if position == "refused":
+        with pytest.raises(ApiException) as refused:
+            sdk.AnalyticsApi(client).post_analytics_actions_aggregates_query(query)
+        assert refused.value.status == 400
+        return
+
+    answer = sdk.AnalyticsApi(client).post_analytics_actions_aggregates_query(query)
+
+    assert {result.group["actionId"] for result in answer.results} == {LOOK_UP}
+    rows = [row for result in answer.results for row in result.data]
+    ran = sum(row.metrics[0].stats.count for row in rows)
+    viewed: dict[str, int] = {}
+    for view in (view for row in rows for view in row.views or ()):
+        viewed[view.name] = viewed.get(view.name, 0) + view.stats.count
+    if position == "ignored":
+        assert not viewed
+    else:
+        assert viewed.pop("everyExecution") == ran > 0
+        assert 0 < viewed["atLeast20ms"] < ran
+        assert viewed.get("atLeast100ms", 0) < viewed["atLeast20ms"]
 
 
 @pytest.mark.parametrize(
@@ -353,3 +423,202 @@ def test_the_sdk_is_told_what_is_wrong(client: Any) -> None:
     body = json.loads(refused.value.body)
     assert (refused.value.status, body["status"]) == (404, 404)
     assert body["contextId"] == refused.value.headers["ININ-Correlation-Id"]
+
+
+def finished(ask: Callable[[], Any]) -> Any:
+    """A job once it has ended."""
+    for _ in range(200):
+        job = ask()
+        if job.status in ("Success", "Failure"):
+            return job
+        time.sleep(0.02)
+    raise AssertionError(f"not ended: {job}")
+
+
+def an_export_of(version: str) -> Any:
+    body, details, flow = sdk.RegisterArchitectExportJob(), sdk.ExportDetails(), sdk.ArchitectFlowReference()
+    flow.id, flow.version = MAIN, version
+    details.flow, details.export_type = flow, "Yaml"
+    body.flows = [details]
+    return body
+
+
+def the_file(architect: Any, version: str) -> bytes:
+    job = architect.post_flows_export_jobs(an_export_of(version))
+    assert (job.status, job.total_flows) == ("Registered", 1)
+    done = finished(lambda: architect.get_flows_export_job(job.id))
+    assert (done.status, done.command) == ("Success", "Export")
+    with urllib.request.urlopen(done.download_url, timeout=10) as answer:
+        read: bytes = answer.read()
+        return read
+
+
+def put(job: Any, file: bytes, **more_headers: str) -> int:
+    """The status with which the storage answers an upload."""
+    headers = job.headers | more_headers
+    request = urllib.request.Request(job.presigned_url, file, headers, method="PUT")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            status: int = answer.status
+            return status
+    except urllib.error.HTTPError as refused:
+        return refused.code
+
+
+@pytest.fixture
+def quick(simulator: Simulator) -> Iterator[None]:
+    """Jobs take no time, and no fault is left."""
+    simulator.control("PUT", "settings", {"export_time": 0, "deploy_time": 0})
+    yield
+    simulator.control("DELETE", "faults")
+    simulator.control("PUT", "settings", {"export_time": 4, "deploy_time": 30})
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_sdk_exports_a_version_and_deploys_it_as_a_new_one(client: Any) -> None:
+    architect = sdk.ArchitectApi(client)
+    before = architect.get_flow(MAIN).published_version.id
+    registered = architect.post_flows_jobs()
+    waiting = architect.get_flows_job(registered.id, expand=["messages"])
+
+    status = put(registered, the_file(architect, "12.0"))
+    done = finished(lambda: architect.get_flows_job(registered.id, expand=["messages"]))
+
+    flow = architect.get_flow(MAIN)
+    assert (waiting.status, status) == ("Registered", 200)
+    assert (done.status, done.command, done.flow.id, done.messages) == ("Success", "Publish", MAIN, [])
+    assert float(flow.published_version.id) > float(before)
+    made = architect.get_flow_version_configuration(MAIN, flow.published_version.id)
+    assert made == architect.get_flow_version_configuration(MAIN, "12.0")
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("more_headers", [{"Authorization": "Bearer x"}, {"x-amz-meta-job": "another"}])
+def test_an_upload_that_is_not_signed_or_carries_a_token_is_refused(client: Any, more_headers: dict[str, str]) -> None:
+    architect = sdk.ArchitectApi(client)
+    file = the_file(architect, "12.0")
+    registered = architect.post_flows_jobs()
+
+    status = put(registered, file, **more_headers)
+
+    assert status in (400, 403)
+    assert architect.get_flows_job(registered.id).status == "Registered"
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("kind", "uploaded", "status"),
+    [
+        ("upload_refused", 403, "Registered"),
+        ("deploy_fails", 200, "Failure"),
+        ("deploy_hangs", 200, "Started"),
+        ("deploy_nothing", 200, "Success"),
+    ],
+)
+def test_the_sdk_sees_what_becomes_of_a_deployment_that_has_no_effect(
+    simulator: Simulator, client: Any, kind: str, uploaded: int, status: str
+) -> None:
+    architect = sdk.ArchitectApi(client)
+    file = the_file(architect, "12.0")
+    before = architect.get_flow(MAIN).published_version.id
+    simulator.control("PUT", "faults", [{"kind": kind, "times": 1}])
+    registered = architect.post_flows_jobs()
+
+    assert put(registered, file) == uploaded
+    job = architect.get_flows_job(registered.id, expand=["messages"])
+
+    assert job.status == status
+    assert [message.type for message in job.messages] == (["Error"] if status == "Failure" else [])
+    assert architect.get_flow(MAIN).published_version.id == before
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("kind", "status"), [("export_fails", "Failure"), ("export_hangs", "Started")])
+def test_the_sdk_sees_an_export_that_gives_no_file(simulator: Simulator, client: Any, kind: str, status: str) -> None:
+    architect = sdk.ArchitectApi(client)
+    simulator.control("PUT", "faults", [{"kind": kind, "times": 1}])
+    job = architect.post_flows_export_jobs(an_export_of("12.0"))
+
+    told = architect.get_flows_export_job(job.id, expand=["messages"])
+
+    assert (told.status, told.download_url) == (status, None)
+    assert [message.type for message in told.messages] == (["Error"] if status == "Failure" else [])
+
+
+def test_the_sdk_is_told_that_a_version_that_is_gone_cannot_be_exported(client: Any) -> None:
+    with pytest.raises(ApiException) as refused:
+        sdk.ArchitectApi(client).post_flows_export_jobs(an_export_of("99.0"))
+    assert refused.value.status == 404
+
+
+def an_audit_query(service: str, **more: Any) -> Any:
+    query = sdk.AuditRealtimeQueryRequest()
+    now = datetime.now(UTC)
+    query.interval = f"{(now - timedelta(days=14)).isoformat()}/{(now + timedelta(minutes=1)).isoformat()}"
+    query.service_name = service
+    for name, value in more.items():
+        setattr(query, name, value)
+    return query
+
+
+def test_the_sdk_reads_who_changed_what(simulator: Simulator, client: Any) -> None:
+    """A person, CX as Code, and the OAuth client that published by the API."""
+    simulator.control("PUT", "settings", {"audit_latency": 0})
+    simulator.control(
+        "POST",
+        "events",
+        {
+            "event": "change",
+            "service": "Routing",
+            "entity_type": "Queue",
+            "entity_name": "Sales",
+            "by": "Ann",
+            "person": True,
+            "application": "Admin",
+        },
+    )
+    sdk.ArchitectApi(client).post_flows_actions_publish(MAIN, version="12.0")
+    api = sdk.AuditApi(client)
+
+    routing = api.post_audits_query_realtime(an_audit_query("Routing"), expand=["user"])
+    sort = sdk.AuditQuerySort()
+    sort.name, sort.sort_order = "Timestamp", "descending"
+    of_main = sdk.AuditQueryFilter()
+    of_main.pcProperty, of_main.value = "EntityId", MAIN
+    published = api.post_audits_query_realtime(
+        an_audit_query("Architect", sort=[sort], filters=[of_main], page_size=1), expand=["user"]
+    )
+
+    (queue,) = routing.entities
+    assert (queue.user.name, queue.client, queue.application) == ("Ann", None, "Admin")
+    assert (queue.entity_type, queue.entity.name, queue.action, queue.status) == ("Queue", "Sales", "Update", "SUCCESS")
+    assert queue.event_date.utcoffset() == timedelta(0)
+    newest = published.entities[0]
+    assert (newest.action, newest.entity.id, newest.context, newest.user) == (
+        "Publish",
+        MAIN,
+        {"version": "12.0"},
+        None,
+    )
+    assert newest.client.id == "simulator"
+    assert published.page_count == published.total > 1
+
+
+def test_an_audit_entry_comes_late(simulator: Simulator, client: Any) -> None:
+    change = {"event": "change", "service": "Integrations", "entity_type": "Action", "entity_name": "look up"}
+    simulator.control("PUT", "settings", {"audit_latency": 0})
+    simulator.control("POST", "events", change | {"late_s": 3600})
+    simulator.control("POST", "events", change | {"entity_name": "in time"})
+
+    found = sdk.AuditApi(client).post_audits_query_realtime(an_audit_query("Integrations"))
+
+    assert [one.entity.name for one in found.entities] == ["in time"]
+
+
+def test_the_audit_can_be_refused(simulator: Simulator, client: Any) -> None:
+    match = {"path_prefix": "/api/v2/audits"}
+    simulator.control("PUT", "faults", [{"kind": "status", "status": 403, "match": match}])
+    with pytest.raises(ApiException) as refused:
+        sdk.AuditApi(client).post_audits_query_realtime(an_audit_query("Routing"))
+    simulator.control("DELETE", "faults")
+    assert refused.value.status == 403

@@ -4,6 +4,7 @@ The steps are not listed anywhere: a first run records them, so that a new one i
 seen at the seams that the program has anyway: its store, its HTTP transport, and what posts its notifications.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
@@ -16,9 +17,10 @@ import sqlalchemy as sa
 
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.delivery import Deliverer
+from receiver.notify.sinks import sinks_of
 from receiver.store import rollbacks
 from receiver.store.database import Store, Transaction
-from receiver.store.rollbacks import ENDS, Rollback
+from receiver.store.rollbacks import ENDS, IN_VAIN, Rollback
 from tests.integration.fault_cases import Arrange
 from tests.integration.receiver_world import Receiver
 from tests.integration.simulated_world import SimulatedScene, simulated_scene
@@ -98,8 +100,11 @@ class MortalStore(Store):
 
 def _told(rollback: Rollback) -> str:
     """Its state, and what makes its steps others than those of a rollback that nobody has ordered."""
+    state = f"{rollback.state.value}{' in vain' if IN_VAIN in rollback.facts else ''}"
+    if rollback.is_by_hand:
+        return f"by hand {state}"
     ordered = "undo " if rollback.is_undo else "approved " if rollback.approved_by is not None else ""
-    return f"{ordered}{rollback.state.value}"
+    return f"{ordered}{state}"
 
 
 @contextmanager
@@ -123,6 +128,11 @@ def _caller() -> str:
     return "the test"
 
 
+def _path(request: httpx.Request) -> str:
+    """Without the ids of jobs, which are others in each run."""
+    return re.sub("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "{id}", request.url.path)
+
+
 class MortalTransport(httpx.BaseTransport):
     """Real HTTP whose requests are steps; an answer that does not come is the end of one as well."""
 
@@ -135,9 +145,9 @@ class MortalTransport(httpx.BaseTransport):
         try:
             response = self._inner.handle_request(request)
         except httpx.HTTPError:
-            self._steps.after(f"lost {request.method} {request.url.path}")
+            self._steps.after(f"lost {request.method} {_path(request)}")
             raise
-        self._steps.after(f"{request.method} {request.url.path}")
+        self._steps.after(f"{request.method} {_path(request)}")
         return response
 
     def close(self) -> None:
@@ -165,8 +175,7 @@ class _Process:
         self.receiver: Receiver = here.receiver(name, store=self._store, transport=MortalTransport(steps))
         self._deliverer = Deliverer(
             self._store,
-            here.settings.webhooks,
-            _Sink(steps, received),
+            sinks_of(here.settings, _Sink(steps, received)),
             ReceiverMetrics(self._store, here.settings, ["retail"]),
             here.settings.timing,
             clock=lambda _: here.time.now,

@@ -227,4 +227,87 @@ DOWN: dict[str, Arrange] = {
     "down-after-the-write": after_write({"event": "faults", "faults": [{"kind": "down"}]}, 1.0),
 }
 
-CASES = MappingProxyType({**LOST, **REFUSED, **ACCEPTED, **SOMEBODY, **FLOW, **READING, **DOWN})
+UPLOAD = {"method": "PUT", "path_prefix": "/storage/uploads/"}
+EXPORT = {"method": "POST", "path_prefix": "/api/v2/flows/export/jobs"}
+REGISTER = {"method": "POST", "path_prefix": "/api/v2/flows/jobs"}
+NEWEST = NEWER | {"version": "21.0"}  # whatever label a redeployment gets
+STATE = {"method": "GET", "path_prefix": "/api/v2/flows/jobs"}
+
+
+def meets(match: dict[str, Any], fault: dict[str, Any]) -> Arrange:
+    return lambda genesys: genesys.fault({"match": match, **fault})
+
+
+def at_upload(event: dict[str, Any], *, when: str = "before", delay_s: float = 0.0) -> Arrange:
+    return lambda genesys: genesys.cue({"match": UPLOAD, "when": when, "do": event, "delay_s": delay_s})
+
+
+def reads_after_upload(fault: dict[str, Any], *, upload: dict[str, Any] | None = None) -> Arrange:
+    faults = [{"match": READS, **fault}, *([] if upload is None else [{"match": UPLOAD, **upload}])]
+    return at_upload({"event": "faults", "faults": faults})
+
+
+REDEPLOYED: dict[str, Arrange] = {
+    "redeploy": lambda _: None,
+    "redeploy-undated": switch(date_published="stays"),
+    "redeploy-content-labelled": switch(configuration="labelled"),
+    "redeploy-content-refused": switch(configuration="refused"),
+    "redeploy-export-fails": meets(EXPORT, {"kind": "export_fails"}),
+    "redeploy-export-hangs": meets(EXPORT, {"kind": "export_hangs"}),
+    "redeploy-export-lost": meets(EXPORT, UNSENT),
+    "redeploy-export-forbidden": meets(EXPORT, {"kind": "status", "status": 403}),
+    "redeploy-export-of-a-deleted-version": lambda genesys: genesys.cue(
+        {"match": EXPORT, "when": "before", "do": DELETE_TARGET}
+    ),
+    "redeploy-job-forbidden": meets(REGISTER, {"kind": "status", "status": 403}),
+    "redeploy-upload-refused": meets(UPLOAD, {"kind": "upload_refused"}),
+    "redeploy-upload-unsent": meets(UPLOAD, UNSENT),
+    "redeploy-upload-lost-twice": meets(UPLOAD, {"kind": "drop_before", "times": 2}),
+    "redeploy-upload-answer-lost": meets(UPLOAD, DROPPED),
+    "redeploy-upload-60s-late": meets(UPLOAD, {"kind": "upload_late", "delay_s": 60.0, "times": 1}),
+    "redeploy-job-fails": meets(UPLOAD, {"kind": "deploy_fails"}),
+    "redeploy-job-hangs": meets(UPLOAD, {"kind": "deploy_hangs"}),
+    "redeploy-job-without-effect": meets(UPLOAD, {"kind": "deploy_nothing"}),
+    "redeploy-job-takes-600s": settings(deploy_time=600.0),
+    "redeploy-job-unreadable": meets(STATE, {"kind": "status", "status": 503}),
+    "redeploy-locked-meanwhile": at_upload(LOCK),
+    "redeploy-deleted-meanwhile": at_upload(DELETE, when="after", delay_s=1.0),
+    "redeploy-newer-before-upload": at_upload(NEWEST),
+    "redeploy-newer-while-the-job-runs": at_upload(NEWEST, when="after", delay_s=5.0),
+    "redeploy-newer-after-effect": at_upload(NEWEST, when="after", delay_s=31.0),
+    "redeploy-accused-after-effect": at_upload(AGAIN, when="after", delay_s=31.0),
+    "redeploy-reads-5xx": reads_after_upload({"kind": "status", "status": 503}),
+    "redeploy-reads-frozen": reads_after_upload({"kind": "frozen_reads"}),
+    "redeploy-lost-reads-60s-old": reads_after_upload({"kind": "stale_reads", "age_s": 60.0}, upload=DROPPED),
+}
+
+NEXT: dict[str, Arrange] = {
+    "next-republish-works": lambda _: None,
+    "next-republish-refused": switch(republish="refused"),
+    "next-republish-without-effect": switch(republish="nothing"),
+    "next-republish-does-nothing-at-all": publish_meets({"kind": "publish_nothing"}),
+    "next-republish-fails": publish_meets({"kind": "publish_fails", "times": 1}),
+    "next-republish-lost-twice": publish_meets({"kind": "drop_before", "times": 2}),
+    "next-republish-never-completes": publish_meets({"kind": "publish_hangs"}),
+    "next-republish-shows-while-exporting": both(
+        publish_meets({"kind": "publish_late", "delay_s": 430.0, "times": 2}), settings(export_time=120.0)
+    ),
+    "next-republish-forbidden": publish_meets({"kind": "status", "status": 403}),
+    "next-both-without-effect": both(
+        switch(republish="nothing"), meets(UPLOAD, {"kind": "deploy_nothing"}), settings(effect_delay=0.0)
+    ),
+}
+
+CASES = MappingProxyType({**LOST, **REFUSED, **ACCEPTED, **SOMEBODY, **FLOW, **READING, **DOWN, **REDEPLOYED, **NEXT})
+
+
+def ways(*strategies: str) -> dict[str, Any]:
+    """Settings with which a flow goes these ways back."""
+    return {"flows": [{"match": "*", "mode": "auto", "owner": "team-voice", "ways_back": list(strategies)}]}
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(REDEPLOYED, ways("redeploy")),
+    **dict.fromkeys(NEXT, ways("republish", "redeploy")),
+}
+"""Of the cases that need others than the usual ones."""

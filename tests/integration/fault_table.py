@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from receiver.store.rollbacks import Rollback, State
-from tests.integration.fault_cases import CASES
+from tests.integration.fault_cases import CASES, SETTINGS
 from tests.integration.simulated_world import SimulatedScene, simulated_scene
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
@@ -53,7 +53,7 @@ def see(folder: Path, name: str) -> Outcome:
     Fails, whatever the table says, if a lease is left when it has ended, if
     people hear of an event twice, or if a rollback that had started ended in silence.
     """
-    with simulated_scene(folder) as here:
+    with simulated_scene(folder, **SETTINGS.get(name, {})) as here:
         here.deliver()
         CASES[name](here.genesys)
         receiver = here.receiver()

@@ -22,17 +22,16 @@ from receiver.applied import survey_with
 from receiver.config import ReceiverSettings
 from receiver.gather import Surroundings
 from receiver.metrics import ReceiverMetrics
-from receiver.notify.events import Telling
 from receiver.outbound import OutboundError
 from receiver.payload import Alert
 from receiver.reader import Reader
-from receiver.store import alerts, decisions, rollbacks, watchdog
+from receiver.store import alerts, controls, decisions, rollbacks, watchdog
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Store, Transaction
 from receiver.store.decisions import StoredDecision
 from receiver.store.rollbacks import Permit, Rollback, Step
 from receiver.store.schema import outbox
-from receiver.tools import Tools
+from receiver.tools import Tools, telling_of
 from receiver.worker import Worker
 from tests.receiver_world import settings_of
 
@@ -116,6 +115,7 @@ class GenesysInMemory:
     """`genesys.dialect.GenesysCloud` over a few flows; counts what is published."""
 
     rate_limit: RateLimit | None = None
+    jobs = None
 
     def __init__(self, time: Time, *flows: FlowInGenesys) -> None:
         self._time = time
@@ -371,7 +371,7 @@ class Receiver:
                     settings.alertmanagers, alertmanager, max_age_s=settings.timing.alertmanager_max_age_s
                 ),
                 around=Surroundings(settings, frozenset(genesys), bool(settings.alertmanagers)),
-                telling=Telling([sink.name for sink in settings.webhooks], settings.external_url),
+                telling=telling_of(settings),
                 metrics=self.metrics,
                 receiver=name,
                 call_timeout_s=CALL_TIMEOUT_S,
@@ -488,3 +488,20 @@ def scene(folder: Path, orgs: Sequence[str] = ("retail",), **changes: Any) -> It
         yield made
     finally:
         made.store.close()
+
+
+def open_window(here: Scene) -> None:
+    """A person opens a maintenance window of an hour for the whole organization."""
+    with here.store.begin() as tx:
+        controls.open_window(
+            tx,
+            org="retail",
+            flow_ids=(),
+            kind="maintenance",
+            starts_at=here.time.now,
+            ends_at=here.time.now + 3600,
+            reason="x",
+            owner="bob",
+            created_by="bob",
+            now=here.time.now,
+        )

@@ -4,8 +4,9 @@ What was sent is counted in the simulator's request log, what became of it in th
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 
 from genesys.access import open_session
+from genesys.actions import DataAction
 from genesys.http import Clock, Connection
 from genesys.organizations import Analytics
 from genesys.platform import Platform
@@ -55,8 +57,12 @@ flows:
     type: inboundcall
     calls_per_min: 12
     versions:
-      - {version: "12.0", published_ago: 777600}
-      - {version: "13.0", published_ago: 108000} # 30 hours: with a short history both have one
+      - version: "12.0"
+        published_ago: 777600
+        actions: &actions
+          - {id: look-up, name: Look up customer, failed_ratio: 0.01}
+          - {id: balance, name: Balance, failed_ratio: 0.01}
+      - {version: "13.0", published_ago: 108000, actions: *actions} # 30 hours: with a short history both have one
   - id: flow-2
     name: Support
     type: inboundcall
@@ -117,6 +123,13 @@ class Simulated:
         with self._simulation.present():
             self._simulation.change_switches(self._simulation.world.switches.model_copy(update=switches))
 
+    def rename(self, name: str, flow_id: str = FLOW_ID) -> None:
+        with self._simulation.present():
+            flow = self._simulation.world.flow(flow_id)
+            for version in flow.versions.values():
+                version.flow_name = flow.spec.name
+            flow.spec = flow.spec.model_copy(update={"name": name})
+
     def live(self, flow_id: str = FLOW_ID) -> str:
         """What callers of the flow meet now."""
         return self.history(flow_id)[-1]
@@ -168,10 +181,11 @@ class SimulatedScene:
         seed: int = 1,
         bad: Mapping[str, Any] | None = None,
         outcomes: bool = False,
+        data_actions: Sequence[DataAction] = (),
         **changes: Any,
     ) -> None:
-        """`bad` is as in `Simulated`; with `outcomes` the receivers ask for flow outcomes."""
-        self._outcomes = outcomes
+        """`bad` is as in `Simulated`; with `outcomes` and `data_actions` the receivers ask for these as well."""
+        self._outcomes, self._data_actions = outcomes, data_actions
         values: dict[str, Any] = {
             "flows": [{"match": "*", "mode": "auto", "owner": "team-voice"}],
             "webhooks": [{"name": "pager", "url": "http://127.0.0.1:9/"}],
@@ -235,12 +249,28 @@ class SimulatedScene:
             deadline_s=30.0,
             connection=connection,
         )
-        return Platform(session, api_url=self.genesys.url, outcomes=self._outcomes)
+        return Platform(
+            session,
+            api_url=self.genesys.url,
+            outcomes=self._outcomes,
+            transfers=True,
+            data_actions=self._data_actions,
+        )
 
     def deliver(self, *, signal: str = "error_exit") -> None:
         with self.store.begin() as tx:
             watchdog.arrived(tx, now=self.time.now + 1e6)  # its silence is another story
             alerts.record(tx, [alert_of(labels={"signal": signal})], self.time.now)
+
+    def accuse(self, version: str) -> None:
+        """Another alert, about this version."""
+        alert = alert_of(labels={"flow_version": version})
+        now = self.time.now
+        fresh = replace(
+            alert, fingerprint=f"fp-{version}", starts_at=now - 180, annotations=alert.annotations | {"live_since": ""}
+        )
+        with self.store.begin() as tx:
+            alerts.record(tx, [fresh], now)
 
     def run(self, receiver: Receiver, seconds: float, *, step_s: float = 2.0) -> None:
         until = self.time.now + seconds
@@ -285,6 +315,12 @@ class SimulatedScene:
     def verdicts(self) -> list[str]:
         with self.store.begin() as tx:
             return list(tx.scalars(decisions.select().with_only_columns(decisions.c.verdict).order_by(decisions.c.id)))
+
+    def guards(self, name: str) -> list[Mapping[str, Any]]:
+        """What a guard has said in each decision, oldest first."""
+        with self.store.begin() as tx:
+            told = tx.scalars(decisions.select().with_only_columns(decisions.c.guards).order_by(decisions.c.id))
+            return [guard for each in told for guard in each if guard["guard"] == name]
 
     def untold(self) -> bool:
         """Does anything wait to be delivered?"""

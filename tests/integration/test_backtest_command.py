@@ -97,6 +97,7 @@ def test_the_bad_version_of_the_past_is_reported_and_no_good_one(simulator: Simu
     assert alert["errors"] > 0.3 * alert["volume"]
     assert 0.05 <= alert["threshold_ratio"] < 0.1
     assert 0.005 < alert["baseline_ratio"] < 0.02
+    assert 0.5 < alert["scatter"] < 2
     assert bad["published_at"] < alert["fires_at"] < bad["replaced_at"]
 
 

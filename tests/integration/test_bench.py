@@ -11,6 +11,7 @@ import pytest
 from bench.__main__ import SECTIONS
 from bench.figures import Figure, Section, Sheet, as_json, table
 from demo.processes import ROOT, TOOLS
+from tests.postgresql_server import find_binaries
 
 HOUR_MS, HOUR_S = 3_600_000.0, 3_600.0
 # By unit: what would be wrong whatever the machine is.
@@ -33,7 +34,13 @@ OF_EACH_SIZE = [
     "CPU of a poll",
     "memory at most",
 ]
-OF_EACH_INTAKE = ["single alerts, SQLite", "single alerts, SQLite, p99", "groups, SQLite", "groups, SQLite, p99"]
+DATABASES = ["SQLite"] if find_binaries() is None else ["SQLite", "PostgreSQL"]
+OF_EACH_INTAKE = [
+    f"{what}, {database}{quantile}"
+    for database in DATABASES
+    for what in ("single alerts", "groups")
+    for quantile in ("", ", p50", ", p99")
+]
 NAMES = {
     "exporter": [f"{flows} flows: {name}" for flows in (20, 60) for name in OF_EACH_SIZE]
     + ["from 20 to 60 flows, growth of page / growth of flows"],
@@ -41,7 +48,7 @@ NAMES = {
     "rules": [
         f"20 flows, {signals}: {name}"
         for signals in ("one signal", "9 signals, one acts")
-        for name in ("page", "evaluation, longest", "memory of Prometheus")
+        for name in ("page", "evaluation of genesys-rollback, longest", "memory of Prometheus")
     ],
     "starting": [f"{name}, 20 flows: start until it is ready" for name in ("exporter", "receiver")],
     "live": ["webhook received to confirmed, publish time subtracted, p95"],

@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
 
+from receiver.desk import Desk, Order
+from receiver.policy import Verdict
 from receiver.store.rollbacks import State
 from tests.integration.crashing import Crash, People, Run, crashes, nobody, run
-from tests.integration.fault_cases import CASES, Arrange
+from tests.integration.fault_cases import CASES, Arrange, ways
 from tests.integration.ordering import ASKING, approve, undo, waiting
-from tests.integration.simulated_world import SimulatedScene
+from tests.integration.simulated_world import FLOW_ID, SimulatedScene
 
 BETWEEN_DELIVERY_AND_ITS_RECORD = {
     "POST AUTO_ROLLBACK_TRIGGERED to the sink",
@@ -54,6 +57,16 @@ def they_undo(here: SimulatedScene) -> bool:
     return True
 
 
+def they_roll_back(here: SimulatedScene) -> bool:
+    """Once, although the bridge ignores the flow."""
+    if any(one.is_by_hand for one in here.rollbacks()):
+        return False
+    desk = Desk(here.receiver("desk").tools["retail"], Lock())
+    order = Order("callers hear silence", overrides=[Verdict.IGNORED, Verdict.OBSERVING])
+    desk.roll_back("retail", FLOW_ID, order, lambda tx, plan: plan(tx), by="ann")
+    return True
+
+
 SUCCESS = (State.SUCCEEDED, "")
 STORIES = {
     "it works": Story(lambda _: None, frozenset({SUCCESS}), 1),
@@ -61,6 +74,14 @@ STORIES = {
     "the publish is lost": Story(CASES["dropped-unsent"], frozenset({SUCCESS, (State.FAILED, "no_effect")}), 2),
     "the operation fails": Story(CASES["operation-fails"], frozenset({(State.FAILED, "publish_failed")}), 2),
     "the publish is refused for a while": Story(CASES["throttled"], frozenset({SUCCESS}), 3),
+    "it is deployed anew": Story(lambda _: None, frozenset({SUCCESS}), 1, settings=ways("redeploy")),
+    # A publish whose answer nobody has written down is sent once more before it is given up.
+    "publishing does nothing, and it is deployed anew": Story(
+        CASES["next-republish-without-effect"], frozenset({SUCCESS}), 3, settings=ways("republish", "redeploy")
+    ),
+    "a redeployment is undone": Story(
+        lambda _: None, frozenset({SUCCESS}), 2, effects=2, people=they_undo, settings=ways("redeploy")
+    ),
     "people have to approve": Story(
         lambda _: None,
         frozenset({SUCCESS}),
@@ -70,6 +91,13 @@ STORIES = {
         settings={"flows": ASKING},
     ),
     "people undo it": Story(lambda _: None, frozenset({SUCCESS}), 2, effects=2, people=they_undo),
+    "people roll back by hand": Story(
+        lambda _: None,
+        frozenset({SUCCESS}),
+        1,
+        people=they_roll_back,
+        settings={"flows": [{"match": "*", "mode": "ignore"}]},
+    ),
 }
 
 
@@ -135,6 +163,31 @@ def test_the_recorded_steps_are_those_that_matter(undisturbed: dict[str, Run]) -
         "POST ROLLBACK_SUCCEEDED to the sink (succeeded)",
     ]
     assert [step for step in done if step in landmarks] == landmarks
+
+
+def test_a_redeployment_has_steps_of_its_own(undisturbed: dict[str, Run]) -> None:
+    done = undisturbed["it is deployed anew"].done
+    landmarks = [
+        "POST /api/v2/flows/export/jobs (planned)",
+        "GET /storage/exports/{id} (planned)",
+        "POST /api/v2/flows/jobs (planned)",
+        "commit of publish (publishing)",
+        "PUT /storage/uploads/{id} (publishing)",
+        "commit of publish (confirming)",
+        "commit of confirm (verifying)",
+    ]
+    assert [step for step in dict.fromkeys(done) if step in landmarks] == landmarks
+    handed_over = undisturbed["publishing does nothing, and it is deployed anew"].done
+    assert "commit of confirm (planned in vain)" in handed_over
+    assert "PUT /storage/uploads/{id} (publishing in vain)" in handed_over
+
+
+def test_a_rollback_by_hand_has_steps_of_its_own(undisturbed: dict[str, Run]) -> None:
+    by_hand = undisturbed["people roll back by hand"]
+
+    assert "commit of publish (by hand publishing)" in by_hand.done
+    assert "POST /api/v2/flows/actions/publish (by hand publishing)" in by_hand.done
+    assert by_hand.earlier == []
 
 
 def test_an_approval_and_an_undo_have_steps_of_their_own(undisturbed: dict[str, Run]) -> None:

@@ -33,7 +33,7 @@ organizations:
     credentials: {{client_id: simulator, client_secret_env: SIMULATOR_SECRET}}
     timeout_s: 1
     deadline_s: 1
-    analytics: {{bucket_s: 2, settle_s: 2, history_bucket_s: 120, history_s: 20160}}
+    analytics: {{bucket_s: 2, settle_s: 2, history_bucket_s: 120, history_s: 20160, transfers: true}}
 """
 
 CONFIG = """
@@ -148,6 +148,7 @@ def test_a_bad_publish_shows_an_outage_drops_and_the_process_ends_when_told(runn
     _the_whole_catalogue_is_on_the_page(running)
     _scrapes_call_nobody_and_polls_are_cheap(running)
     _an_outage_shows_at_once_and_drops_the_samples_later(running)
+    _another_publish_shows(running)
     _the_process_ends_when_told(running)
 
 
@@ -203,6 +204,14 @@ def _an_outage_shows_at_once_and_drops_the_samples_later(running: Running) -> No
     running.genesys.delete("/sim/faults").raise_for_status()
     page = running.page_where(lambda page: page["genesys_up"] == {("retail",): 1})
     assert "genesys_flow_errors" in page
+
+
+def _another_publish_shows(running: Running) -> None:
+    """The first one may have been before the first poll, on a machine that is busy."""
+    published = {"event": "publish", "flow": MAIN_IVR, "version": "15.0", "error_ratio": 0.0, "by": "pipeline"}
+    running.genesys.post("/sim/events", json=published).raise_for_status()
+    live = ("retail", MAIN_IVR, "15.0")
+    running.page_where(lambda page: live in page.get("genesys_flow_live_since_timestamp_seconds", {}))
 
 
 def _the_process_ends_when_told(running: Running) -> None:

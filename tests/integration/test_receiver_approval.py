@@ -79,6 +79,7 @@ def test_people_are_asked_and_nothing_is_published_until_they_agree(here: Scene)
         "action_taken": "NONE",
     }
     assert (event["explain_url"], event["approve_url"], event["deny_url"]) == (url, f"{url}/approve", f"{url}/deny")
+    assert event["console_url"] == f"https://bridge.example.org/console/rollbacks/{rollback.id}"
     assert "undo_url" not in event
 
 

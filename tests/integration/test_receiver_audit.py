@@ -19,6 +19,7 @@ from receiver.store import audit, controls
 from receiver.store.database import Store
 from receiver.web import create_app
 from receiver.web.fields import rfc3339
+from tests.openapi_document import held_to_its_document
 from tests.receiver_world import ORGS, TOKENS, listening, opened, put_alert, put_decision, settings_of
 
 NOW = time.time()
@@ -133,6 +134,7 @@ def test_a_configuration_that_is_wrong_ends_it_with_2(tmp_path: Path) -> None:
 def url(store: Store, tmp_path: Path) -> Iterator[str]:
     settings = settings_of(tmp_path)
     app = create_app(store, settings, ORGS, ReceiverMetrics(store, settings, ORGS), list)
+    held_to_its_document(app)
     with listening(app) as port:
         yield f"http://127.0.0.1:{port}"
 

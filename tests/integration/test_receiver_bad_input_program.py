@@ -194,6 +194,13 @@ def test_what_is_broken_on_the_wire_is_refused_and_not_stored(program: Program, 
     assert "wire" not in program.fingerprints()
 
 
+def test_a_request_line_has_room_for_three_names_however_they_are_encoded(program: Program) -> None:
+    name = "\N{TELEPHONE RECEIVER}" * 200  # twelve characters each, once it is encoded
+    url = program.url.replace("/alerts", "/holds")
+    assert httpx.delete(url, params={"org": name, "flow_id": name, "owner": name}).status_code == 401
+    assert httpx.delete(url, params={"org": name * 4}).status_code == 414
+
+
 def test_each_refusal_of_ours_is_one_line_in_the_log_with_sender_and_reason(program: Program) -> None:
     before = len(program.log.splitlines())
     httpx.post(program.url, content=b"\x00\x01\n\x1b[31m", headers=AUTHORIZATION)

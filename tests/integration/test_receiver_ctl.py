@@ -22,6 +22,7 @@ from receiver.store import controls, decisions, quarantines, rollbacks
 from receiver.store.database import Store
 from receiver.store.rollbacks import Answer, State
 from receiver.web import create_app
+from tests.openapi_document import held_to_its_document
 from tests.receiver_world import (
     ORGS,
     TOKENS,
@@ -66,6 +67,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     problems: list[str] = []
     with opened(settings) as store:
         app = create_app(store, settings, ORGS, ReceiverMetrics(store, settings, ORGS), lambda: problems)
+        held_to_its_document(app)
         with listening(app) as port:
             yield Desk(f"http://127.0.0.1:{port}", store, problems)
 
@@ -131,6 +133,20 @@ def test_rollbacks_shows_from_which_version_to_which(busy: Desk) -> None:
     assert newest.endswith("rollback-1")
     assert "failed" in older
     assert "no_effect" in older
+
+
+def test_a_list_tells_how_to_see_its_next_page(busy: Desk) -> None:
+    newest = busy.shows("rollbacks", "--limit", "1")
+    assert newest.count("rollback-") == 1
+    found = re.search(r"^more: (--after) (\S+)$", newest, re.MULTILINE)
+    assert found is not None
+    older = busy.shows("rollbacks", "--limit", "1", *found.groups())
+    assert "rollback-0" in older
+    assert "more:" not in older
+    for command in (["alerts"], ["decisions", "--guards"]):
+        page = busy.shows(*command, "--limit", "1")
+        following = busy.shows(*command, "--limit", "1", "--after", page.split()[-1])
+        assert following != page
 
 
 def test_a_rollback_is_told_with_its_steps_and_permits(busy: Desk) -> None:
@@ -262,12 +278,18 @@ def test_pause_and_resume_of_one_organization(desk: Desk) -> None:
     assert paused(desk) == [("*", "the-operator", "all")]
 
 
+def without_ages(text: str) -> list[list[str]]:
+    """Its words, but for how long ago something was: that may be a second more the next time."""
+    return [line.split() for line in re.sub(r" \(.*? ago\)", "", text).splitlines()]
+
+
 def test_flows_are_held_and_released(desk: Desk) -> None:
     shown = desk.shows(
         "hold", "--org", "retail", "--flow", "f1", "--flow", "f2", "--owner", "team-voice", "--reason", "x"
     )
     assert re.search(r"retail  f1 +team-voice .* the-operator  x\n", shown)
-    assert desk.shows("holds") == desk.shows("holds", "--org", "retail") == shown
+    for listed in (desk.shows("holds"), desk.shows("holds", "--org", "retail")):
+        assert without_ages(listed) == without_ages(shown)
     assert desk.shows("holds", "--org", "bank") == "no holds\n"
 
     assert "f1" not in desk.shows("release", "--org", "retail", "--flow", "f1")
@@ -300,6 +322,17 @@ def test_a_window_is_opened_listed_and_closed(desk: Desk) -> None:
     assert desk.shows("maintenance", "list", "--org", "bank") == "no maintenance windows\n"
     assert desk.shows("maintenance", "close", window.id) == "no maintenance windows\n"
     assert "ended" in desk.shows("maintenance", "list", "--ended")
+
+
+def test_an_order_that_is_sent_again_with_its_key_has_one_effect(desk: Desk) -> None:
+    window = ["maintenance", "open", "--org", "retail", "--until", "2199-01-01T00:00:00Z", "--reason"]
+    for _ in range(2):
+        desk.shows("--idempotency-key", "job-7", *window, "release 12")
+    assert len(json.loads(desk.shows("--output", "json", "maintenance", "list"))["windows"]) == 1
+    refused = desk.run("--idempotency-key", "job-7", *window, "release 13")
+    assert (refused.exit_code, "belongs to another order" in refused.stderr) == (1, True)
+    desk.shows(*window, "release 12")
+    assert len(json.loads(desk.shows("--output", "json", "maintenance", "list"))["windows"]) == 2
 
 
 def test_a_window_for_all_flows_can_begin_later_and_end_at_a_time(desk: Desk) -> None:
@@ -458,14 +491,21 @@ CLOCK = render.Clock(datetime(2024, 1, 1, 12, tzinfo=UTC), timezone(timedelta(ho
     ("moment", "shown"),
     [
         (None, "-"),
-        ("2024-01-01T12:00:00.000Z", "2024-01-01 13:00:00 CET (0 s ago)"),
-        ("2024-01-01T11:55:30Z", "2024-01-01 12:55:30 CET (4 min 30 s ago)"),
-        ("2024-01-01T14:05:00Z", "2024-01-01 15:05:00 CET (in 2 h 5 min)"),
-        ("2023-12-29T09:00:00Z", "2023-12-29 10:00:00 CET (3 d 3 h ago)"),
+        ("2024-01-01T12:00:00.000Z", "13:00 CET (0 s ago)"),
+        ("2024-01-01T11:55:30Z", "12:55 CET (4 min 30 s ago)"),
+        ("2024-01-01T14:05:00Z", "15:05 CET (in 2 h 5 min)"),
+        ("2023-12-31T23:30:00Z", "00:30 CET (12 h 30 min ago)"),  # the reader's day, not that of UTC
+        ("2023-12-31T22:30:00Z", "2023-12-31 23:30 CET (13 h 30 min ago)"),
+        ("2023-12-29T09:00:00Z", "2023-12-29 10:00 CET (3 d 3 h ago)"),
     ],
 )
 def test_times_are_local_and_relative(moment: str | None, shown: str) -> None:
     assert CLOCK.show(moment) == shown
+
+
+def test_where_seconds_matter_they_are_shown() -> None:
+    assert CLOCK.exact("2024-01-01T11:55:30Z") == "12:55:30 CET (4 min 30 s ago)"
+    assert CLOCK.exact(None) == "-"
 
 
 @pytest.mark.parametrize(

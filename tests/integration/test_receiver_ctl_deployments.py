@@ -17,6 +17,7 @@ from receiver.store import controls, flows, quarantines
 from receiver.store.database import Store
 from receiver.store.rollbacks import State
 from receiver.web import create_app
+from tests.openapi_document import held_to_its_document
 from tests.receiver_world import ORGS, TOKENS, list_live, listening, opened, put_alert, put_rollback, settings_of
 
 NOW = time.time()
@@ -60,6 +61,7 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
     settings = settings_of(tmp_path)
     with opened(settings) as store:
         app = create_app(store, settings, ORGS, ReceiverMetrics(store, settings, ORGS), lambda: ())
+        held_to_its_document(app)
         with listening(app) as port:
             yield Pipeline(f"http://127.0.0.1:{port}", store)
 

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Request, Response
 from receiver.config import ReceiverSettings
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.delivery import CLAIM_TIMEOUTS, Deliverer
+from receiver.notify.sinks import sinks_of
 from receiver.outbound import Outbound
 from receiver.store import audit, outbox
 from receiver.store.database import Store, StoreUnavailable, Transaction
@@ -65,8 +66,7 @@ class World:
     def deliverer(self) -> Deliverer:
         return Deliverer(
             self.store,
-            self.settings.webhooks,
-            self.http,
+            sinks_of(self.settings, self.http),
             self.metrics,
             self.settings.timing,
             clock=lambda _: self.at,
@@ -157,7 +157,7 @@ def test_anything_but_a_success_is_tried_again_with_the_same_id(world: World, pa
     assert world.deliverer().deliver_due() == 1
     first, second = pager.requests
     assert first["body"]["event_id"] == second["body"]["event_id"]
-    assert world.counted() == {("pager", "failed"): 1, ("pager", "delivered"): 1}
+    assert world.counted() == {("pager", "failed"): 1, ("pager", "delivered"): 1, ("pager", "refused"): 0}
 
 
 def test_the_pause_doubles_up_to_its_maximum(world: World, pager: Sink) -> None:
@@ -193,7 +193,7 @@ def test_a_failure_is_logged_with_what_to_check_and_without_the_token(
     (line,) = [record.getMessage() for record in caplog.records if record.name == "receiver.notify.delivery"]
     assert line.startswith("notification_failed sink=pager event_id=")
     assert "HTTP 401" in line
-    assert "check the webhook's url and token" in line
+    assert "check the url and the token" in line
     assert "token-of-the-sink" not in caplog.text
 
 
@@ -258,7 +258,7 @@ def test_without_the_database_the_loop_goes_on_until_it_is_back(
 
     world.put()
     deliverer = Deliverer(
-        world.store, world.settings.webhooks, world.http, world.metrics, world.settings.timing, clock=clock
+        world.store, sinks_of(world.settings, world.http), world.metrics, world.settings.timing, clock=clock
     )
     runner = threading.Thread(target=deliverer.run, args=(stop,))
     runner.start()
@@ -286,7 +286,7 @@ def test_an_error_in_the_program_ends_one_sinks_thread_loudly_and_no_other(
 
         world.put()
         deliverer = Deliverer(
-            world.store, world.settings.webhooks, world.http, world.metrics, world.settings.timing, clock=clock
+            world.store, sinks_of(world.settings, world.http), world.metrics, world.settings.timing, clock=clock
         )
         runner = threading.Thread(target=deliverer.run, args=(stop,))
         runner.start()

@@ -17,13 +17,12 @@ from receiver.config import ReceiverSettings
 from receiver.ctl.cli import main
 from receiver.metrics import ReceiverMetrics
 from receiver.roster import Roster
-from receiver.store import controls, flows
+from receiver.store import controls, flows, watchdog
 from receiver.store.database import Store, Transaction
 from receiver.web import create_app
 from tests.integration.receiver_world import FlowInGenesys, GenesysInMemory, Time
+from tests.openapi_document import held_to_its_document
 from tests.receiver_world import ORGS, TOKENS, listening, opened, put_alert, put_rollback, settings_of
-
-NOW = time.time()
 
 
 def a_flow(flow_id: str = "flow-1", name: str = "Main IVR", **changes: Any) -> Flow:
@@ -36,7 +35,7 @@ def a_flow(flow_id: str = "flow-1", name: str = "Main IVR", **changes: Any) -> F
         "active": True,
         "deleted": False,
         "live_version": "14.0",
-        "live_published_at": NOW - 3600,
+        "live_published_at": time.time() - 3600,
         "published_by": "pipeline",
         "locked_by": None,
         "operation": None,
@@ -64,11 +63,12 @@ def store(settings: ReceiverSettings) -> Iterator[Store]:
 
 @pytest.fixture
 def app(store: Store, settings: ReceiverSettings) -> Flask:
-    return create_app(store, settings, ORGS, ReceiverMetrics(store, settings, ORGS), lambda: ())
+    return held_to_its_document(create_app(store, settings, ORGS, ReceiverMetrics(store, settings, ORGS), lambda: ()))
 
 
-def put_flows(store: Store, *found: Flow, org: str = "retail", now: float = NOW) -> None:
-    """As a listing at `now`."""
+def put_flows(store: Store, *found: Flow, org: str = "retail", now: float | None = None) -> None:
+    """As a listing at `now`, else of this moment."""
+    now = time.time() if now is None else now
     with store.begin() as tx:
         flows.claim(tx, org, now=now, next_at=now)
         flows.replace(tx, org, found or [a_flow()], now=now)
@@ -111,7 +111,7 @@ def test_flows_can_be_narrowed_to_an_organization(app: Flask, store: Store) -> N
     put_flows(store)
     put_flows(store, a_flow("flow-9", "Loans"), org="bank")
     assert [one["flow_id"] for one in get(app, "/flows?org=bank")["flows"]] == ["flow-9"]
-    assert get(app, "/flows?org=gone") == {"flows": [], "listings": []}
+    assert get(app, "/flows?org=gone") == {"flows": [], "listings": [], "next": None}
 
 
 def test_deleted_flows_and_those_that_were_never_published_are_not_live(app: Flask, store: Store) -> None:
@@ -122,9 +122,24 @@ def test_deleted_flows_and_those_that_were_never_published_are_not_live(app: Fla
 def test_one_flow_is_told_with_its_last_rollback(app: Flask, store: Store) -> None:
     put_flows(store)
     with store.begin() as tx:
-        put_rollback(tx, put_alert(tx, now=NOW), "r1", now=NOW)
+        put_rollback(tx, put_alert(tx, now=time.time()), "r1", now=time.time())
     assert get(app, "/flows/retail/flow-1")["last_rollback"]["id"] == "r1"
     assert get(app, "/flows")["flows"][0]["last_rollback"]["state"] == "publishing"
+
+
+def test_one_flow_is_told_with_its_listing_and_with_how_long_ago_an_alert_has_arrived(app: Flask, store: Store) -> None:
+    put_flows(store)
+    never = get(app, "/flows/retail/flow-1")
+    assert (never["watchdog_age_s"], never["data_watchdog_age_s"]) == (None, None)
+    with store.begin() as tx:
+        watchdog.arrived(tx, now=time.time() - 200)
+        watchdog.arrived(tx, now=time.time() - 400, org="retail")
+        flows.failed(tx, "retail", "HTTP 503", retry_at=time.time())
+    found = get(app, "/flows/retail/flow-1")
+    assert 200 <= found["watchdog_age_s"] < 260
+    assert 400 <= found["data_watchdog_age_s"] < 460
+    assert (found["listing"]["org"], found["listing"]["problem"]) == ("retail", "HTTP 503")
+    assert "watchdog_age_s" not in get(app, "/flows")["flows"][0]
 
 
 @pytest.mark.parametrize("path", ["/flows/retail/flow-9", "/flows/gone/flow-1", "/flows/retail/a%00b"])
@@ -138,11 +153,11 @@ def test_a_flow_that_was_not_listed_is_not_found(app: Flask, store: Store, path:
 
 
 def _pause(tx: Transaction) -> None:
-    controls.pause(tx, "*", by="ann", reason="storm", now=NOW)
+    controls.pause(tx, "*", by="ann", reason="storm", now=time.time())
 
 
 def _hold(tx: Transaction) -> None:
-    controls.hold(tx, "retail", ["flow-1"], owner="team-voice", reason="debugging", by="ann", now=NOW)
+    controls.hold(tx, "retail", ["flow-1"], owner="team-voice", reason="debugging", by="ann", now=time.time())
 
 
 def _window(tx: Transaction) -> None:
@@ -151,21 +166,21 @@ def _window(tx: Transaction) -> None:
         org="retail",
         flow_ids=["flow-1"],
         kind="maintenance",
-        starts_at=NOW - 60,
-        ends_at=NOW + 3600,
+        starts_at=time.time() - 60,
+        ends_at=time.time() + 3600,
         reason="release 12",
         owner="team-voice",
         created_by="ann",
-        now=NOW,
+        now=time.time(),
     )
 
 
 def _deactivate(tx: Transaction) -> None:
-    flows.replace(tx, "retail", [a_flow(active=False)], now=NOW)
+    flows.replace(tx, "retail", [a_flow(active=False)], now=time.time())
 
 
 def _listed_long_ago(tx: Transaction) -> None:
-    flows.replace(tx, "retail", [a_flow()], now=NOW - 2000)
+    flows.replace(tx, "retail", [a_flow()], now=time.time() - 2000)
 
 
 def armed(store: Store, settings: ReceiverSettings) -> dict[tuple[str, str], float]:
@@ -303,9 +318,9 @@ def test_rollbackctl_shows_them_as_a_table(app: Flask, store: Store) -> None:
     put_flows(store, a_flow(), a_flow("flow-2", "Bot\x1b[2J", type="bot"))
     with store.begin() as tx:
         _pause(tx)
-        put_rollback(tx, put_alert(tx, now=NOW), "r1", now=NOW)
-        flows.claim(tx, "bank", now=NOW, next_at=NOW)
-        flows.failed(tx, "bank", "no answer (HTTP 503)", retry_at=NOW)
+        put_rollback(tx, put_alert(tx, now=time.time()), "r1", now=time.time())
+        flows.claim(tx, "bank", now=time.time(), next_at=time.time())
+        flows.failed(tx, "bank", "no answer (HTTP 503)", retry_at=time.time())
     with listening(app) as port:
         environ = {"ROLLBACKCTL_URL": f"http://127.0.0.1:{port}", "ROLLBACKCTL_TOKEN": TOKENS["viewer"]}
         done = CliRunner().invoke(main, ["flows"], env=environ)

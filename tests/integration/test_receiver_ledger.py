@@ -33,6 +33,7 @@ from simulator.scenario import load
 from simulator.simulation import Simulation
 from tests.integration import simulated_scene
 from tests.integration.receiver_world import BAD_PUBLISH_AT, DAY_S, FLOW_ID, Scene, Time, scene
+from tests.openapi_document import held_to_its_document
 from tests.receiver_world import TOKENS, listening, opened, settings_of
 
 HOUR = 3600.0
@@ -374,6 +375,7 @@ def test_a_restart_forgets_no_version_that_was_seen_and_invents_none(tmp_path: P
 def test_the_record_of_each_version_is_shown_by_the_api_and_rollbackctl(book: Book, tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     app = create_app(book.store, settings, ["retail"], ReceiverMetrics(book.store, settings, ["retail"]), lambda: ())
+    held_to_its_document(app)
     book.list_flows()
     headers = {"Authorization": f"Bearer {TOKENS['viewer']}"}
     with listening(app) as port:

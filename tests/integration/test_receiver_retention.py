@@ -8,7 +8,7 @@ import pytest
 
 from receiver import retention
 from receiver.chain import verify
-from receiver.store import audit, controls, flows, outbox, quarantines
+from receiver.store import audit, controls, flows, idempotency, outbox, quarantines
 from receiver.store.rollbacks import LEASED, State
 from tests.integration.receiver_world import DAY_S, Scene, alert_of, scene
 
@@ -66,6 +66,18 @@ def test_an_incident_is_forgotten_after_ninety_days_and_the_audit_is_not(here: S
         rows = list(audit.rows(tx))
         assert verify(rows, audit.head(tx)).broken is None
     assert "succeeded" in [json.loads(row.facts).get("event") for row in rows]
+
+
+def test_an_order_can_be_sent_again_for_a_day(here: Scene) -> None:
+    order = idempotency.Order("ann", "k1", "digest")
+    done = idempotency.Answer(201, "{}")
+    with here.store.begin() as tx:
+        idempotency.once(tx, order, lambda _: done, now=here.time.now)
+    for seconds, is_known in ((DAY_S - 60, True), (DAY_S + 60, False)):
+        here.time.pass_(seconds)
+        here.receiver.tick()
+        with here.store.begin() as tx:
+            assert (idempotency.find(tx, order) is not None) is is_known
 
 
 def test_nothing_is_removed_while_a_rollback_is_at_work(here: Scene) -> None:

@@ -19,6 +19,7 @@ from tests.integration.receiver_world import (
     Scene,
     alert_of,
     fingerprint,
+    open_window,
     scene,
 )
 
@@ -107,22 +108,6 @@ def pause(here: Scene) -> None:
 def hold(here: Scene) -> None:
     with here.store.begin() as tx:
         controls.hold(tx, "retail", ["flow-1"], owner="bob", reason="x", by="bob", now=here.time.now)
-
-
-def open_window(here: Scene) -> None:
-    with here.store.begin() as tx:
-        controls.open_window(
-            tx,
-            org="retail",
-            flow_ids=(),
-            kind="maintenance",
-            starts_at=here.time.now,
-            ends_at=here.time.now + 3600,
-            reason="x",
-            owner="bob",
-            created_by="bob",
-            now=here.time.now,
-        )
 
 
 @pytest.mark.parametrize(

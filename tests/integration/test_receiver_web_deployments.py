@@ -17,6 +17,7 @@ from receiver.store.database import Store
 from receiver.store.rollbacks import State
 from receiver.store.schema import outbox
 from receiver.web import create_app
+from tests.openapi_document import held_to_its_document
 from tests.receiver_world import ORGS, TOKENS, opened, put_alert, put_rollback, settings_of
 
 NOW = time.time()
@@ -72,6 +73,7 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
     settings = settings_of(tmp_path, webhooks=[{"name": "pager", "url": "http://127.0.0.1:9/"}])
     with opened(settings) as store:
         app = create_app(store, settings, ORGS, ReceiverMetrics(store, settings, ORGS), lambda: ())
+        held_to_its_document(app)
         yield Pipeline(app.test_client(), store)
 
 
@@ -91,6 +93,7 @@ def test_a_deployment_is_registered_once_and_found_again(pipeline: Pipeline) -> 
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.get_json() == made
     assert {name: made[name] for name in made if name not in ("id", "registered_at")} == ORDER | {
+        "in_part": False,
         "registered_by": "the-ci",
         "good_at": None,
         "good_by": None,
@@ -127,7 +130,7 @@ def test_a_deployment_is_registered_once_and_found_again(pipeline: Pipeline) -> 
 def test_what_is_no_deployment_is_400_and_says_where(pipeline: Pipeline, changes: Mapping[str, Any], said: str) -> None:
     document = refusal(pipeline.call("POST", "/deployments", json=ORDER | dict(changes)), 400)
     assert said in document["detail"]
-    assert pipeline.call("GET", "/deployments").get_json() == {"deployments": []}
+    assert pipeline.call("GET", "/deployments").get_json() == {"deployments": [], "next": None}
 
 
 def test_a_deployment_is_called_good_once_and_for_all(pipeline: Pipeline) -> None:

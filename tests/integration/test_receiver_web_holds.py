@@ -13,6 +13,7 @@ from receiver.metrics import ReceiverMetrics
 from receiver.store import controls, quarantines
 from receiver.store.database import Store
 from receiver.web import create_app
+from tests.openapi_document import held_to_its_document
 from tests.receiver_world import ORGS, TOKENS, opened, put_alert, put_rollback, settings_of
 
 NOW = time.time()
@@ -45,6 +46,7 @@ def calls(tmp_path: Path) -> Iterator[Calls]:
     settings = settings_of(tmp_path)
     with opened(settings) as store:
         app = create_app(store, settings, ORGS, ReceiverMetrics(store, settings, ORGS), lambda: ())
+        held_to_its_document(app)
         yield Calls(app.test_client(), store)
 
 
@@ -132,7 +134,7 @@ def test_a_quarantine_is_listed_lifted_and_kept_with_who_lifted_it(calls: Calls)
     assert (made["flow_id"], made["version"], made["rollback_id"], made["lifted_at"]) == ("flow-1", "14.0", "r1", None)
 
     assert calls.call("DELETE", f"/quarantines/{made['id']}").status_code == 204
-    assert calls.get("/quarantines") == {"quarantines": []}
+    assert calls.get("/quarantines") == {"quarantines": [], "next": None}
     (kept,) = calls.get("/quarantines?lifted=true")["quarantines"]
     assert kept["lifted_by"] == "the-operator"
     refusal(calls.call("DELETE", f"/quarantines/{made['id']}"), 404)

@@ -14,6 +14,7 @@ from receiver.store import audit, quarantines, rollbacks
 from receiver.store.database import Store
 from receiver.store.rollbacks import State
 from receiver.web import create_app
+from tests.openapi_document import held_to_its_document
 from tests.receiver_world import ORGS, TOKENS, opened, put_alert, put_rollback, settings_of
 
 ORDERS = ("approve", "deny", "undo")
@@ -52,6 +53,7 @@ def calls(tmp_path: Path) -> Iterator[Calls]:
     settings = settings_of(tmp_path)
     with opened(settings) as store:
         app = create_app(store, settings, ORGS, ReceiverMetrics(store, settings, ORGS), lambda: ())
+        held_to_its_document(app)
         yield Calls(app.test_client(), store)
 
 

@@ -275,3 +275,25 @@ def test_a_permit_that_ran_out_before_the_send_is_not_used(here: Scene) -> None:
     assert (here.the_rollback().state, here.the_rollback().wrote) == (State.PLANNED, False)
     here.run(20)
     assert here.published() == ["13.0"]
+
+
+# How soon the effect is seen
+
+
+def test_a_publish_under_way_is_looked_at_twice_as_often_for_a_minute(here: Scene) -> None:
+    tick_s = here.settings.timing.tick_s
+    worker = here.receiver.workers["retail"]
+    here.genesys.reactions = [Reaction(effect_after_s=100)]
+    assert worker.pause_s == tick_s
+
+    here.receiver.tick()
+    assert here.the_rollback().state is State.CONFIRMING
+    assert worker.pause_s == tick_s / 2
+
+    here.run(80, step_s=10)
+    assert here.the_rollback().state is State.CONFIRMING
+    assert worker.pause_s == tick_s, "it takes long; Genesys Cloud is not asked every second for it"
+
+    here.run(40, step_s=10)
+    assert here.the_rollback().state is State.VERIFYING
+    assert worker.pause_s == tick_s

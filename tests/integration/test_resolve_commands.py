@@ -100,7 +100,10 @@ def resolved(
         pytest.param(
             EXPORTER,
             ["THRESHOLD", "ACTS", "ON", "PAGES", "ONLY", "OWNER"],
-            ["0.05", "error_exit", "outcome_failed,", "recognition,", "stuck", "team-voice"],
+            [
+                *("0.05", "error_exit", "action_failure,", "action_slow,"),
+                *("outcome_failed,", "recognition,", "routing_shift,", "stuck", "team-voice"),
+            ],
             id="exporter",
         ),
         pytest.param(RECEIVER, ["MODE", "THRESHOLD", "OWNER"], ["auto", "0.05", "team-voice"], id="receiver"),

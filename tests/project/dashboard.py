@@ -1,4 +1,4 @@
-"""The shipped dashboard as its tests see it: each query with its place, and variables filled in as Grafana does."""
+"""The shipped dashboards as their tests see them: queries with their places, and variables filled in as in Grafana."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 GRAFANA = Path(__file__).resolve().parents[2] / "grafana"
-FILE = GRAFANA / "dashboards" / "flow.json"
+NAMES = ("overview", "flow", "bridge")
 
 Json = dict[str, Any]
 
@@ -17,6 +17,7 @@ Json = dict[str, Any]
 class Query:
     """One query of a panel; `instant` ones show only how things stand at the end of the time range."""
 
+    dashboard: str
     panel: str
     ref: str
     expression: str
@@ -24,57 +25,62 @@ class Query:
     instant: bool
 
     def __str__(self) -> str:
-        return f"{self.panel}, {self.ref}"
+        return f"{self.dashboard}: {self.panel}, {self.ref}"
 
 
-def dashboard() -> Json:
-    content: Json = json.loads(FILE.read_text(encoding="utf-8"))
+def file(name: str) -> Path:
+    return GRAFANA / "dashboards" / f"{name}.json"
+
+
+def dashboard(name: str) -> Json:
+    content: Json = json.loads(file(name).read_text(encoding="utf-8"))
     return content
 
 
-def panels() -> list[Json]:
-    found: list[Json] = dashboard()["panels"]
+def panels(name: str) -> list[Json]:
+    found: list[Json] = dashboard(name)["panels"]
     return found
 
 
 def panel_queries() -> list[Query]:
     return [
-        Query(panel["title"], target["refId"], target["expr"], target.get("legendFormat", ""), target["instant"])
-        for panel in panels()
+        Query(name, panel["title"], target["refId"], target["expr"], target.get("legendFormat", ""), target["instant"])
+        for name in NAMES
+        for panel in panels(name)
         for target in panel["targets"]
     ]
 
 
-def panel_query(panel: str, ref: str = "A") -> Query:
-    (found,) = [query for query in panel_queries() if (query.panel, query.ref) == (panel, ref)]
+def panel_query(name: str, panel: str, ref: str = "A") -> Query:
+    (found,) = [one for one in panel_queries() if (one.dashboard, one.panel, one.ref) == (name, panel, ref)]
     return found
 
 
-def texts(panel: str) -> dict[str, str]:
+def texts(name: str, panel: str) -> dict[str, str]:
     """What a panel writes for its values."""
-    (found,) = [each for each in panels() if each["title"] == panel]
+    (found,) = [each for each in panels(name) if each["title"] == panel]
     (mapping,) = found["fieldConfig"]["defaults"]["mappings"]
     return {value: shown["text"] for value, shown in mapping["options"].items()}
 
 
-def annotations() -> dict[str, str]:
+def annotations(name: str) -> dict[str, str]:
     """Expressions of the annotations that ask Prometheus, by name."""
-    return {each["name"]: each["expr"] for each in dashboard()["annotations"]["list"] if "expr" in each}
+    return {each["name"]: each["expr"] for each in dashboard(name)["annotations"]["list"] if "expr" in each}
 
 
-def variables() -> dict[str, Json]:
-    return {each["name"]: each for each in dashboard()["templating"]["list"]}
+def variables(name: str) -> dict[str, Json]:
+    return {each["name"]: each for each in dashboard(name)["templating"]["list"]}
 
 
-def label_values(variable: str) -> tuple[str, str]:
+def label_values(name: str, variable: str) -> tuple[str, str]:
     """Series and label of a variable's `label_values(series, label)`."""
-    expression, label = _parts(variable, r"label_values\((.+), (\w+)\)")
+    expression, label = _parts(name, variable, r"label_values\((.+), (\w+)\)")
     return expression, label
 
 
-def query_result(variable: str) -> str:
+def query_result(name: str, variable: str) -> str:
     """Expression of a variable's `query_result(expression)`."""
-    (expression,) = _parts(variable, r"query_result\((.+)\)")
+    (expression,) = _parts(name, variable, r"query_result\((.+)\)")
     return expression
 
 
@@ -83,8 +89,8 @@ def filled_in(expression: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\$(\w+)", lambda found: values[found[1]], expression)
 
 
-def _parts(variable: str, form: str) -> tuple[str, ...]:
-    found = re.fullmatch(form, variables()[variable]["query"]["query"])
+def _parts(name: str, variable: str, form: str) -> tuple[str, ...]:
+    found = re.fullmatch(form, variables(name)[variable]["query"]["query"])
     assert found, f"{variable} is not {form}"
     parts: tuple[str, ...] = found.groups()
     return parts

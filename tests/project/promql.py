@@ -10,7 +10,7 @@ _KINDS = {
     "string": r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`',
     "duration": r"(?:\d+(?:ms|[smhdwy]))+",
     "number": r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?",
-    "name": r"[A-Za-z_:][A-Za-z0-9_:]*",
+    "name": r"(?:[A-Za-z_]|:(?=[A-Za-z_:]))[A-Za-z0-9_:]*",  # any other colon is a subquery's
     "operator": r"==|!=|=~|!~|>=|<=|[-+*/%^<>=(){}\[\],:@]",
     "space": r"\s+",
 }

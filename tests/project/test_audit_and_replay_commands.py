@@ -1,4 +1,4 @@
-"""The commands of the README's section about audit and replay are run as they stand there."""
+"""The commands of docs/audit.md are run as they stand there."""
 
 import json
 import os
@@ -16,12 +16,10 @@ from receiver.store.database import Store
 from tests.project import examples
 
 PROGRAMS = {"rollback-receiver": receiver, "rollbackctl": ctl}
-SECTION = (
-    (examples.ROOT / "README.md").read_text(encoding="utf-8").partition("## Audit and replay")[2].partition("\n## ")[0]
-)
+DOCUMENT = (examples.ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
 COMMANDS = [
     line.split("  #")[0].strip()
-    for block in re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
+    for block in re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)
     for line in block.splitlines()
 ]
 ENDS = {"rollbackctl": 3, "--head HASH": 1}  # no receiver is running; no head is called HASH
@@ -54,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_readme_does_what_it_is_for(folder: Path, command: str) -> None:
+def test_a_command_of_the_document_does_what_it_is_for(folder: Path, command: str) -> None:
     assert Path(os.getcwd()) == folder
     words, _, file = command.partition(" < ")
     program, *arguments = shlex.split(words)

@@ -14,6 +14,8 @@ from genesys.organizations import Organizations
 from genesys.settings import Settings, load
 from receiver.config import FlowPolicy as ReceiverPolicy
 from receiver.config import ReceiverSettings, Timing
+from receiver.feeds import settings as feeds
+from receiver.notify.settings import Chat, Grafana, Notifications, PagerDuty, ServiceNow, Webhook
 from tests.project import examples
 
 EXPORTER = "from exporter.cli import main; main()"
@@ -30,6 +32,10 @@ def run(program: str, *arguments: str | Path, environ: dict[str, str]) -> subpro
         check=False,
         timeout=60,
     )
+
+
+SINKS = (Notifications, Webhook, PagerDuty, ServiceNow, Grafana, Chat)
+FEEDS = (feeds.Feeds, feeds.Cover, feeds.Calendar, feeds.ServiceNow, feeds.PagerDuty, feeds.StatusPage)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +71,11 @@ def test_a_program_accepts_its_examples(program: str, example: Path, tmp_path: P
     ("example", "models"),
     [
         pytest.param(examples.EXPORTER, (ExporterConfig, ExporterPolicy), id="exporter"),
-        pytest.param(examples.RECEIVER, (ReceiverSettings, Timing, ReceiverPolicy), id="receiver"),
+        pytest.param(
+            examples.RECEIVER,
+            (ReceiverSettings, Timing, ReceiverPolicy, *SINKS, *FEEDS),
+            id="receiver",
+        ),
     ],
 )
 def test_an_example_names_every_key(example: Path, models: tuple[type[Settings], ...]) -> None:
@@ -78,7 +88,19 @@ def test_what_the_receivers_example_shows_is_the_default_unless_it_is_called_an_
     file, environ = examples.put(examples.RECEIVER, tmp_path)
     shown = load(file, ReceiverSettings, environ=environ)
     changed = {name for name, field in ReceiverSettings.model_fields.items() if getattr(shown, name) != field.default}
-    assert changed == {"external_url", "alertmanagers", "tokens", "webhooks", "flows"}
+    assert changed == {"external_url", "alertmanagers", "tokens", "webhooks", "notifications", "flows"}
+
+
+def test_the_feeds_of_the_receivers_example_are_read_when_they_are_no_comment_any_more(tmp_path: Path) -> None:
+    file, environ = examples.put(examples.RECEIVER, tmp_path)
+    before, begin, rest = file.read_text(encoding="utf-8").partition("# feeds:\n")
+    block, _, after = rest.partition("\n\n")
+    assert begin
+    feeds_block = "feeds:\n" + "\n".join(line.removeprefix("#").removeprefix(" ") for line in block.splitlines())
+    file.write_text(f"{before}{feeds_block}\n\n{after}", encoding="utf-8")
+    secrets = {name: f"https://example.org/{name}" for name in re.findall(r"_env: (\w+)", feeds_block)}
+    found = load(file, ReceiverSettings, environ=secrets | environ)
+    assert [feed.name for feed in found.feeds.all] == ["changes", "change-requests", "outages", "genesys-status"]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ from tests.project.shipped import (
 )
 
 README = ROOT / "README.md"
+METRICS = ROOT / "docs" / "metrics.md"
 JOBS = {"genesys-exporter", "rollback-receiver"}
 VALUES: Mapping[str, set[str]] = {
     "outcome": set(Outcome),
@@ -112,8 +113,8 @@ def test_an_alerts_texts_use_labels_that_it_has(rule: Rule) -> None:
 
 
 def rows(first_cell: str) -> list[list[str]]:
-    """Rows of the README's tables whose first cell looks so."""
-    lines = README.read_text(encoding="utf-8").splitlines()
+    """Rows of the tables of metrics whose first cell looks so."""
+    lines = METRICS.read_text(encoding="utf-8").splitlines()
     return [
         [cell.strip() for cell in line.strip("| ").split(" | ")]
         for line in lines
@@ -121,14 +122,14 @@ def rows(first_cell: str) -> list[list[str]]:
     ]
 
 
-def test_the_readme_lists_every_metric_with_its_type_and_labels_and_no_other() -> None:
+def test_the_document_lists_every_metric_with_its_type_and_labels_and_no_other() -> None:
     listed = [(row[0].strip("`"), row[1], tuple(row[2].strip("`–").split())) for row in rows(r"`genesys_\w+`")]
     assert sorted(listed) == sorted(metrics())
 
 
 def test_the_readme_says_why_each_dependency_is_there() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["postgresql"]]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
     names = [re.split(r"[>\[]", line)[0] for line in lines]
     section = README.read_text(encoding="utf-8").partition("## Dependencies")[2].partition("\n## ")[0]
     assert re.findall(r"^\| ([a-z0-9-]+)(?: \(.*?\))? \|", section, flags=re.MULTILINE) == names
@@ -137,6 +138,7 @@ def test_the_readme_says_why_each_dependency_is_there() -> None:
 # What people read, and the texts of /metrics.
 DOCUMENTS = (
     README,
+    *sorted((ROOT / "docs").glob("*.md")),
     *sorted(SHIPPED.glob("*.*")),
     *sorted(ROOT.glob("*/*.example.yml")),
     ROOT / "exporter" / "metrics.py",
@@ -178,8 +180,10 @@ def test_the_alert_has_every_label_that_the_receiver_requires(action: str) -> No
 
 
 def test_the_watchdog_has_the_action_by_which_the_receiver_knows_it() -> None:
-    (rule,) = [rule for rule in rules() if rule.get("alert") == "GenesysWatchdog"]
-    assert (rule["labels"]["genesys_action"], rule["labels"]["genesys_contract"]) == (WATCHDOG, CONTRACT)
+    watchdogs = [rule for rule in rules() if rule.get("labels", {}).get("genesys_action") == WATCHDOG]
+    assert [rule["alert"] for rule in watchdogs] == ["GenesysWatchdog", "GenesysDataWatchdog"]
+    assert {rule["labels"]["genesys_contract"] for rule in watchdogs} == {CONTRACT}
+    assert alert_labels(watchdogs[1]) >= {"org"}
 
 
 def test_the_rules_call_the_path_silent_when_the_receiver_does() -> None:

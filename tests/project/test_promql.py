@@ -14,6 +14,7 @@ from tests.project.promql import Selector, groupings, selectors, tokens
         pytest.param("rate(a_total[5m] offset 1h) / on (org) group_left () b:c", ["a_total", "b:c"], id="two operands"),
         pytest.param('a{x="b{c}"} unless b', ["a", "b"], id="brackets in a string"),
         pytest.param("time() - a # b\n> 3", ["a"], id="a comment"),
+        pytest.param("max(avg_over_time(a[7d:5m])) or b:c", ["a", "b:c"], id="a subquery"),
         pytest.param("clamp(a, 0.5, 1e3) or -b", ["a", "b"], id="numbers"),
     ],
 )

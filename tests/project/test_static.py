@@ -27,12 +27,15 @@ DOORS = {
     "alembic": ("receiver/store/",),
     "msgspec": ("genesys/aggregates.py",),
     "psycopg": ("receiver/store/impatient.py",),
+    "apprise": ("receiver/notify/chat.py",),
+    "icalendar": ("receiver/feeds/occurrences.py",),  # a process of its own
+    "recurring_ical_events": ("receiver/feeds/occurrences.py",),
 }
 # To tell at start that `database_url` is not a URL, without opening it.
 EXCEPTIONS = {("receiver/config.py", "sqlalchemy.make_url"), ("receiver/config.py", "sqlalchemy.exc.ArgumentError")}
 
 # Not required by themselves: these belong to the library that is named, at whatever version it has chosen.
-BROUGHT_ALONG = {"werkzeug": "flask", "pydantic-core": "pydantic"}
+BROUGHT_ALONG = {"werkzeug": "flask", "pydantic-core": "pydantic", "typing-extensions": "pydantic"}
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,8 @@ def tree(*folders: str) -> Iterator[str]:
 def test_it_has_the_four_packages_with_all_their_files(names: set[str]) -> None:
     expected = set(tree("genesys", "exporter", "receiver", "simulator"))
     assert {"receiver/store/migrations/env.py", "simulator/scenarios/bad-deploy.yml"} <= expected
+    console = "receiver/web/console"
+    assert {f"{console}/templates/console/now.html", f"{console}/static/console.css"} <= expected
     assert {name for name in names if ".dist-info/" not in name and ".data/" not in name} == expected
 
 
@@ -137,6 +139,25 @@ def test_the_database_is_brought_to_this_releases_schema_there(installed: Instal
     code = f"from receiver.store.database import Store; s = Store('sqlite:///{tmp_path}/x.db'); s.migrate(); s.close()"
     done = installed.run("python", "-c", code)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_console_finds_its_templates_and_its_style_sheet_there(installed: Installed, tmp_path: Path) -> None:
+    """Files that nothing imports, too."""
+    config, environ = examples.put(examples.RECEIVER, tmp_path)
+    code = f"""
+from genesys.settings import load
+from pathlib import Path
+from receiver.config import ReceiverSettings
+from receiver.metrics import ReceiverMetrics
+from receiver.store.database import Store
+from receiver.web import create_app
+settings, store = load(Path({str(config)!r}), ReceiverSettings), Store("sqlite:///{tmp_path}/x.db")
+client = create_app(store, settings, [], ReceiverMetrics(store, settings, []), lambda: ()).test_client()
+for path in ("/console", "/console/static/console.css"):
+    print(client.get(path).status_code)
+"""
+    done = installed.run("python", "-c", code, environ=environ)
+    assert done.stdout.split() == ["401", "200"], done.stderr
 
 
 def test_the_simulator_starts_there(installed: Installed) -> None:

@@ -23,9 +23,12 @@ HOSTS = re.compile(
     | (?:api|login|apps)\.[a-z0-9.-]*(?:mypurecloud\.(?:com|ie|de|jp|com\.au)|pure\.cloud)
     | (?:[a-z0-9-]+\.)*example(?:\.(?:com|org|net))?      # RFC 2606
     | (?:[a-z0-9-]+\.)*(?:invalid|test)
+    | (?:events|api)(?:\.eu)?\.pagerduty\.com                # the service's own addresses
+    | status\.mypurecloud\.com                             # Genesys Cloud's status page
     | www\.w3\.org                                        # the name of a namespace in SVG files
     | localhost | 127(?:\.\d+){3} | 0\.0\.0\.0
     | alertmanager | prometheus | receiver | exporter | simulator | grafana | database   # services beside each other
+    | [a-z0-9-]+\.[a-z0-9-]+\.svc                          # a service of a Kubernetes cluster
     | host | [a-z]                                                                     # placeholders
     """,
     re.VERBOSE,

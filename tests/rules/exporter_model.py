@@ -42,6 +42,7 @@ class Flow:
     org: str = "retail"
     threshold_ratio: float | None = 0.05  # without one, as of a relative signal with an unknown past, nothing is told
     baseline_ratio: float | None = 0.01
+    scatter: float | None = 1.0
     acts: bool = True
     signal: str = "error_exit"
 
@@ -129,6 +130,8 @@ class Exporter:
         }
         if flow.baseline_ratio is not None:
             samples[f"genesys_flow_baseline_ratio{{{of_signal}}}"] = flow.baseline_ratio
+        if flow.scatter is not None:
+            samples[f"genesys_flow_scatter_ratio{{{of_signal}}}"] = flow.scatter
         if flow.threshold_ratio is None:
             return samples
         samples[f"genesys_flow_threshold_ratio{{{of_signal}}}"] = flow.threshold_ratio

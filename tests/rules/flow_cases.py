@@ -221,7 +221,7 @@ _DEPLOYMENTS = (
                 lambda version, start: calls(1, 0) if version == "13.0" or start >= 1500 else calls(1, 1),
             )
         ],
-        [Firing(21.5, 22.5)],
+        [Firing(20.5, 22.5)],
         minutes=60,
     ),
     Case(
@@ -361,7 +361,7 @@ _CHANCE = (
     ),
     Case("5.1 % is above the threshold", [deployed(good=1000, bad=51)], [Firing(FIRES)]),
     Case("6 % after 1 %, the guide's example", [deployed(good=200, bad=12)], [Firing(FIRES)]),
-    Case("6 % after 1 % takes two minutes more at a quarter of the calls", [deployed(good=50, bad=3)], [Firing(19.5)]),
+    Case("6 % after 1 % takes a minute more at a quarter of the calls", [deployed(good=50, bad=3)], [Firing(18.5)]),
     Case(
         "a flow that always had 8 % errors is silent: its threshold is 40 %",
         [deployed(good=100, bad=8, threshold_ratio=0.4, baseline_ratio=0.08)],
@@ -379,8 +379,23 @@ _CHANCE = (
     Case(
         "no errors ever before: 1 % is the least that chance is measured from",
         [deployed(good=50, bad=3, baseline_ratio=0.0)],
-        [Firing(19.5)],
+        [Firing(18.5)],
     ),
+    Case(
+        "6 % of 50 calls a minute, where callers used to dial again: later",
+        [deployed(good=50, bad=3, scatter=1.7)],
+        [Firing(22.5)],
+    ),
+    Case(
+        "nobody knows how errors used to come: as late as with the largest scatter that counts",
+        [
+            deployed(good=50, bad=3, scatter=None),
+            deployed(good=50, bad=3, scatter=2.0, flow_id="f2"),
+            deployed(good=50, bad=3, scatter=40.0, flow_id="f3"),
+        ],
+        [Firing(24.5), Firing(24.5, flow_id="f2"), Firing(24.5, flow_id="f3")],
+    ),
+    Case("a scatter below 1 counts as 1", [deployed(good=50, bad=3, scatter=0.2)], [Firing(18.5)]),
     Case(
         "a capped threshold can still be exceeded",
         [deployed(threshold_ratio=0.9, baseline_ratio=0.4)],
@@ -429,6 +444,12 @@ _TWO_EXPORTERS = (
         exporters=[Exporter("a"), Exporter("b", sees=[deployed(good=50, bad=3, baseline_ratio=None)])],
     ),
     Case(
+        "two exporters, only one knows the flow's scatter: both must agree",
+        [deployed(good=50, bad=3)],
+        [Firing(24.5)],
+        [Exporter("a"), Exporter("b", sees=[deployed(good=50, bad=3, scatter=None)])],
+    ),
+    Case(
         "two exporters, one is down",
         [deployed()],
         [Firing(FIRES)],
@@ -464,24 +485,36 @@ _MIXED = (
     ),
 )
 
-_NO_NUMBERS = tuple(
-    Case(f"{metric} is {value}: never", [deployed()], exporters=[Exporter(spoilt={metric: value})])
-    for metric in (
-        "genesys_flow_errors",
-        "genesys_flow_volume",
-        "genesys_flow_threshold_ratio",
-        "genesys_flow_breach_minutes",
-        "genesys_data_end_timestamp_seconds",
-        "genesys_flow_live_since_timestamp_seconds",
+_NO_NUMBERS = (
+    tuple(
+        Case(f"{metric} is {value}: never", [deployed()], exporters=[Exporter(spoilt={metric: value})])
+        for metric in (
+            "genesys_flow_errors",
+            "genesys_flow_volume",
+            "genesys_flow_threshold_ratio",
+            "genesys_flow_breach_minutes",
+            "genesys_data_end_timestamp_seconds",
+            "genesys_flow_live_since_timestamp_seconds",
+        )
+        for value in (math.nan, math.inf, -math.inf)
     )
-    for value in (math.nan, math.inf, -math.inf)
-) + tuple(
-    Case(
-        f"genesys_flow_baseline_ratio is {value}: as if nothing were known of the flow",
-        [deployed(good=200, bad=12)],
-        exporters=[Exporter(spoilt={"genesys_flow_baseline_ratio": value})],
+    + tuple(
+        Case(
+            f"genesys_flow_baseline_ratio is {value}: as if nothing were known of the flow",
+            [deployed(good=200, bad=12)],
+            exporters=[Exporter(spoilt={"genesys_flow_baseline_ratio": value})],
+        )
+        for value in (math.nan, math.inf, -math.inf)
     )
-    for value in (math.nan, math.inf, -math.inf)
+    + tuple(
+        Case(
+            f"genesys_flow_scatter_ratio is {value}: as if it were unknown",
+            [deployed(good=50, bad=3)],
+            [Firing(24.5)],
+            exporters=[Exporter(spoilt={"genesys_flow_scatter_ratio": value})],
+        )
+        for value in (math.nan, math.inf, -math.inf)
+    )
 )
 
 _PAGES = (
@@ -517,6 +550,9 @@ _SIGNALS = (
             ("recognition", 0.05, 0.25),
             ("stuck", 0.0, 0.05),
             ("outcome_failed", 0.05, 0.25),
+            ("routing_shift", 0.0, 0.05),
+            ("action_failure", 0.05, 0.25),
+            ("action_slow", 0.05, 0.25),
         )
         for case in (
             Case(

@@ -5,6 +5,7 @@ and by `find_excess`: the alert fires at the same evaluations.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import yaml
 from bench.detection.cell import Cell, Errors
 from bench.detection.shipped import BUCKET_S, convicted, firing, is_confirmed, tallies_of
 from bench.detection.traffic import POLLS_BEFORE, SETTLE_POLLS, Traffic, simulate
+from exporter.snapshot import ALL_WINDOWS, LONG_WINDOWS
 from genesys.evidence import WINDOWS, breach_minutes, total, window_of
 from genesys.excess import ExcessLimits
 from tests.rules.conftest import Run
@@ -39,16 +41,30 @@ CELLS = [
 ]
 
 
+@dataclass(frozen=True)
+class Judging:
+    """The signal by which a publish is judged, and what the rules make of it."""
+
+    signal: str = "error_exit"
+    windows: tuple[str, ...] = ALL_WINDOWS
+    acts: bool = True
+
+
+ACTS, PAGES = Judging(), Judging("caller_hangup", LONG_WINDOWS, acts=False)
+
+
 def _traffic(position: int) -> Traffic:
     return simulate(CELLS[position], np.random.default_rng([5, position]), ROWS)
 
 
-def _page(traffic: Traffic, row: int, poll: int, flow_id: str) -> Iterator[tuple[str, float]]:
+def _page(traffic: Traffic, row: int, poll: int, flow_id: str, judging: Judging) -> Iterator[tuple[str, float]]:
     """What the exporter of one organization publishes after a poll, all of it in minutes since column 0."""
     target = f'job="genesys-exporter",instance="a",org="{flow_id}"'
     of_flow = f'{target},flow_id="{flow_id}"'
-    of_signal = f'{of_flow},signal="error_exit"'
-    threshold, baseline = float(traffic.threshold[row, 0]), float(traffic.baseline[row, 0])
+    of_signal = f'{of_flow},signal="{judging.signal}"'
+    threshold, baseline, scatter = (
+        float(one[row, 0]) for one in (traffic.threshold, traffic.baseline, traffic.scatter)
+    )
     seen = int(np.argmax(traffic.polled[row, POLLS_BEFORE:]))
     version, since = ("14.0", seen * BUCKET_S) if poll >= seen else ("13.0", -100_000)
     end = (poll - SETTLE_POLLS + 1) * BUCKET_S
@@ -56,19 +72,20 @@ def _page(traffic: Traffic, row: int, poll: int, flow_id: str) -> Iterator[tuple
     offset = PAST_POLLS * BUCKET_S
     yield f"genesys_data_end_timestamp_seconds{{{target}}}", end + offset
     yield f'genesys_flow_live_since_timestamp_seconds{{{of_flow},flow_version="{version}"}}', since + offset
-    yield f"genesys_flow_signal_acts{{{of_signal}}}", 1
+    yield f"genesys_flow_signal_acts{{{of_signal}}}", int(judging.acts)
     yield f"genesys_flow_threshold_ratio{{{of_signal}}}", threshold
     if not np.isnan(baseline):
         yield f"genesys_flow_baseline_ratio{{{of_signal}}}", baseline
-    for window, buckets in WINDOWS.items():
-        inside = window_of(tallies, end=end, bucket_s=BUCKET_S, buckets=buckets).values()
+        yield f"genesys_flow_scatter_ratio{{{of_signal}}}", scatter
+    for window in judging.windows:
+        inside = window_of(tallies, end=end, bucket_s=BUCKET_S, buckets=WINDOWS[window]).values()
         labels = f'{{{of_signal},flow_version="{version}",window="{window}"}}'
         yield f"genesys_flow_errors{labels}", total(inside).errors
         yield f"genesys_flow_volume{labels}", total(inside).volume
         yield f"genesys_flow_breach_minutes{labels}", breach_minutes(inside, threshold)
 
 
-def _series(traffic: Traffic, row: int, flow_id: str) -> list[dict[str, str]]:
+def _series(traffic: Traffic, row: int, flow_id: str, judging: Judging) -> list[dict[str, str]]:
     """promtool's input at each scrape; a failed poll leaves the page of the one before."""
     polled = traffic.polled[row]
     pages: dict[int, dict[str, float]] = {}
@@ -76,7 +93,7 @@ def _series(traffic: Traffic, row: int, flow_id: str) -> list[dict[str, str]]:
     for poll in range(-PAST_POLLS, MINUTES + SETTLE_POLLS):
         if poll < -POLLS_BEFORE or polled[poll + POLLS_BEFORE]:
             newest = poll
-            pages[poll] = dict(_page(traffic, row, poll, flow_id))
+            pages[poll] = dict(_page(traffic, row, poll, flow_id, judging))
         else:
             pages[poll] = pages[newest]
     names = sorted({name for page in pages.values() for name in page})
@@ -91,27 +108,29 @@ def _series(traffic: Traffic, row: int, flow_id: str) -> list[dict[str, str]]:
     return [{"series": name, "values": " ".join(values)} for name, values in columns.items()]
 
 
+@pytest.mark.parametrize("judging", [ACTS, PAGES], ids=["acts", "pages"])
 @pytest.mark.parametrize("position", range(len(CELLS)), ids=lambda position: CELLS[position].name)
 def test_promtool_fires_at_the_evaluations_at_which_the_benchmark_does(
-    position: int, promtool: Run, tmp_path: Path
+    position: int, judging: Judging, promtool: Run, tmp_path: Path
 ) -> None:
     traffic = _traffic(position)
-    fires = firing(traffic, convicted(traffic, ExcessLimits()))
+    fires = firing(traffic, convicted(traffic, ExcessLimits(), judging.windows))
+    action = "rollback" if judging.acts else "page"
     checks = []
     for poll in range(MINUTES + SETTLE_POLLS - 1):
         expected = [f"flow-{row}" for row in range(ROWS) if fires[row, poll]]
         for evaluation in (EVALUATION_S, 2 * EVALUATION_S):
             samples = [
                 {
-                    "labels": f'{{org="{flow_id}", flow_id="{flow_id}", flow_version="14.0", signal="error_exit",'
-                    ' genesys_action="rollback"}',
+                    "labels": f'{{org="{flow_id}", flow_id="{flow_id}", flow_version="14.0", signal="{judging.signal}",'
+                    f' genesys_action="{action}"}}',
                     "value": 1,
                 }
                 for flow_id in expected
             ]
             at = (poll + PAST_POLLS) * BUCKET_S + evaluation
             checks.append({"expr": FIRING, "eval_time": f"{at}s", "exp_samples": samples})
-    series = [one for row in range(ROWS) for one in _series(traffic, row, f"flow-{row}")]
+    series = [one for row in range(ROWS) for one in _series(traffic, row, f"flow-{row}", judging)]
     document = {
         "rule_files": [str(RULES)],
         "evaluation_interval": f"{EVALUATION_S}s",
@@ -136,8 +155,11 @@ def test_find_excess_convicts_at_the_polls_at_which_the_benchmark_does() -> None
     assert min(found.values()) > 200, "the sampled publishes must show both"
 
 
-def test_the_sampled_publishes_fire_and_do_not_and_lose_polls() -> None:
+@pytest.mark.parametrize("judging", [ACTS, PAGES], ids=["acts", "pages"])
+def test_the_sampled_publishes_fire_and_do_not_and_lose_polls(judging: Judging) -> None:
     traffics = [_traffic(position) for position in range(len(CELLS))]
-    fired = np.concatenate([firing(one, convicted(one, ExcessLimits())).any(axis=1) for one in traffics])
+    fired = np.concatenate(
+        [firing(one, convicted(one, ExcessLimits(), judging.windows)).any(axis=1) for one in traffics]
+    )
     assert 8 < fired.sum() < fired.size - 8
     assert sum(int((~one.polled).any(axis=1).sum()) for one in traffics) > 8

@@ -25,6 +25,7 @@ class Judged:
     tallies: dict[int, Tally]
     threshold_ratio: float
     baseline_ratio: float | None
+    scatter: float | None
     finding: Finding
 
 
@@ -41,8 +42,11 @@ def _judged(number: int, rng: random.Random) -> Judged:
         )
         errors = sum(rng.random() < (ratio if start >= turned_s else ratio_before) for _ in range(volume))
         tallies[start] = Tally(errors, entries=volume, exits=volume)
-    finding = find_excess(tallies, end=END_S, bucket_s=BUCKET_S, threshold_ratio=threshold, baseline_ratio=baseline)
-    return Judged(f"flow-{number}", tallies, threshold, baseline, finding)
+    scatter = rng.choice((None, 0.7, 1.2, 1.7, 5.0))
+    finding = find_excess(
+        tallies, end=END_S, bucket_s=BUCKET_S, threshold_ratio=threshold, baseline_ratio=baseline, scatter=scatter
+    )
+    return Judged(f"flow-{number}", tallies, threshold, baseline, scatter, finding)
 
 
 def _series(judged: Judged) -> Iterator[tuple[str, float]]:
@@ -52,6 +56,8 @@ def _series(judged: Judged) -> Iterator[tuple[str, float]]:
     yield f"genesys_flow_threshold_ratio{{{of_signal}}}", judged.threshold_ratio
     if judged.baseline_ratio is not None:
         yield f"genesys_flow_baseline_ratio{{{of_signal}}}", judged.baseline_ratio
+    if judged.scatter is not None:
+        yield f"genesys_flow_scatter_ratio{{{of_signal}}}", judged.scatter
     for window, buckets in WINDOWS.items():
         inside = window_of(judged.tallies, end=END_S, bucket_s=BUCKET_S, buckets=buckets).values()
         labels = f'{{{of_signal},flow_version="1.0",window="{window}"}}'

@@ -84,6 +84,8 @@ def ask(prometheus: httpx.Client, expression: str) -> list[dict]:
         answer = prometheus.get("/api/v1/query", params={"query": expression})
     except httpx.TransportError:
         return []  # not up yet
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        return []  # it starts
     return answer.json().get("data", {}).get("result", [])
 
 

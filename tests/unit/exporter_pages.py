@@ -11,6 +11,7 @@ from exporter.process import ProcessMetrics
 from exporter.snapshot import Snapshot, samples
 from genesys.dialect import Call, RateLimit
 from genesys.evidence import Evidence, Signal
+from genesys.history import Baseline
 from tests.unit.exporter_world import MAIN, MINUTE, NOON, bad
 
 
@@ -22,7 +23,8 @@ def poll_of(name: str) -> list[Sample]:
         live={"main": LiveVersion("13.0", NOON - 1800.5, NOON - 1800.5)},
         evidence=Evidence(NOON - 3600, NOON, MINUTE, {("main", "13.0"): {NOON - 60: bad(3)}}),
         conversations={},
-        baselines={("main", Signal.ERROR_EXIT): 0.0123},
+        baselines={("main", Signal.ERROR_EXIT): Baseline(0.0123, 1.7)},
+        asked=frozenset({Signal.OUTCOME_FAILED}),
     )
     return list(samples(found, ExporterConfig()))
 

@@ -1,11 +1,12 @@
 """A small Genesys Cloud for the exporter's unit tests: the outside world, with the faults that matter to polling."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from genesys.dialect import RateLimit
 from genesys.errors import GenesysError, Gone
-from genesys.evidence import Evidence, Outcomes
+from genesys.evidence import EVERY_SIGNAL, Evidence, Outcomes, Signal
 from genesys.flows import Flow, FlowVersion, Operation
 
 NOON = 1_795_348_800  # 2026-11-22T12:00:00Z, on the edge of a minute and of an hour
@@ -45,8 +46,10 @@ class World:
     figures: dict[int, tuple[int, int]] = field(default_factory=dict)
     known_versions: dict[str, list[FlowVersion]] = field(default_factory=dict)
     broken: dict[str, Exception] = field(default_factory=dict)  # by method, or "all"
+    untold: dict[str, set[Signal]] = field(default_factory=dict)  # by method
     calls: list[str] = field(default_factory=list)
     rate_limit: RateLimit | None = None
+    jobs = None
 
     def happen(self, minute: int, version: str, outcomes: Outcomes, *, flow_id: str = "main") -> None:
         """What analytics report for a minute; a second report of the same minute replaces the first."""
@@ -62,7 +65,8 @@ class World:
                 raise self.broken[name]
 
     def evidence(self, start: int, end: int, *, bucket_s: int, flow_ids: Sequence[str] = ()) -> Evidence:
-        self._called("history" if bucket_s > MINUTE else "evidence")
+        method = "history" if bucket_s > MINUTE else "evidence"
+        self._called(method)
         found: dict[tuple[str, str], dict[int, Outcomes]] = {}
         for key, minutes in self.outcomes.items():
             for minute, outcomes in minutes.items():
@@ -70,7 +74,7 @@ class World:
                     buckets = found.setdefault(key, {})
                     bucket = minute - (minute - start) % bucket_s
                     buckets[bucket] = _sum(buckets.get(bucket, Outcomes()), outcomes)
-        return Evidence(start, end, bucket_s, found)
+        return Evidence(start, end, bucket_s, found, EVERY_SIGNAL - self.untold.get(method, set()))
 
     def conversations(self, start: int, end: int, *, bucket_s: int) -> Mapping[int, tuple[int, int]]:
         self._called("conversations")
@@ -103,6 +107,8 @@ class World:
 
 
 def _sum(one: Outcomes, other: Outcomes) -> Outcomes:
-    reasons = one.exits.keys() | other.exits.keys()
-    exits = {reason: one.exits.get(reason, 0) + other.exits.get(reason, 0) for reason in reasons}
-    return Outcomes(one.entries + other.entries, exits)
+    exits, transfers = (
+        dict(Counter(before) + Counter(after))
+        for before, after in ((one.exits, other.exits), (one.transfers, other.transfers))
+    )
+    return Outcomes(one.entries + other.entries, exits, transfers=transfers)

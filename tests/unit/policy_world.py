@@ -36,6 +36,7 @@ EVIDENCE = VersionEvidence(
     live_since=NOW - 900,
     threshold_ratio=0.05,
     baseline_ratio=0.01,
+    scatter=1.0,
     finding=Finding((CONVICTING,), CONVICTING, None),
     newest=Tally(10, 20, 20),
     recovered=False,

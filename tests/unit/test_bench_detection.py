@@ -1,7 +1,7 @@
 """The benchmark's own arithmetic: window sums, readings, rule sets, bounds and goals."""
 
 import math
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +9,17 @@ import pytest
 
 from bench.detection import goals, grid, incidents, measure, plots, table
 from bench.detection.cell import Cell, Errors
+from bench.detection.draws import poisson
+from bench.detection.history import HOURS, baselines_of, simulate_hours
 from bench.detection.incidents import Incident
 from bench.detection.measure import Found, Result, poisson_upper
 from bench.detection.rule_sets import JUDGES, RuleSet
 from bench.detection.shipped import NEVER, column_of, convicted, firing, has_left_probation, rolled_back
 from bench.detection.traffic import POLLS_BEFORE, SETTLE_POLLS, Readings, Traffic, simulate
 from bench.detection.windows import Windows, WindowSums
-from genesys.evidence import WINDOWS
+from genesys.evidence import WINDOWS, Evidence, Outcomes, Signal
 from genesys.excess import ExcessLimits
+from genesys.history import NOTHING_KNOWN, Baseline, baseline_of
 
 MINUTES = 100
 
@@ -34,6 +37,7 @@ def seen_at_once(errors: np.ndarray, volume: np.ndarray, **more: object) -> Traf
         "published_min": np.zeros(rows),
         "minute_of_hour": np.zeros(rows, dtype=np.int64),
         "baseline": np.full((rows, 1), 0.01),
+        "scatter": np.full((rows, 1), 1.0),
         "threshold": np.full((rows, 1), 0.05),
     }
     return Traffic(**{**known, **more})  # type: ignore[arg-type]
@@ -69,6 +73,74 @@ def test_calls_have_the_volume_and_the_ratio_that_the_cell_says() -> None:
         redials = 50 * 0.03 * 1.5 if errors is Errors.REDIALS else 0.0
         assert entries == pytest.approx(50 + redials, rel=0.02)
         assert failed == pytest.approx(50 * 0.03 + redials, rel=0.05)
+
+
+@pytest.mark.parametrize("most", [0.2, 3.0], ids=["rare", "usual"])
+def test_counts_are_drawn_alike_whether_they_are_rare_or_not(most: float) -> None:
+    mean = np.linspace(0.0, most, 5)[None, :].repeat(40_000, axis=0)
+    counts = poisson(np.random.default_rng(1), mean)
+    assert counts.shape == mean.shape
+    assert counts.mean(axis=0) == pytest.approx(mean[0], abs=0.03 * most)
+    assert counts.var(axis=0) == pytest.approx(mean[0], abs=0.05 * most)
+
+
+HISTORIES = [
+    *(Cell(10.0, 0.03, 0.03, 0, 150, errors) for errors in Errors),
+    *(Cell(0.5, ratio, ratio, 0, 150, Errors.REDIALS) for ratio in (0.001, 0.03, 1.0)),
+    Cell(20.0, 0.05, 0.05, 0, 150, Errors.SWINGS, rhythm=True),  # of some rows this hour is worse than the others
+    Cell(0.019, 0.1, 0.1, 0, 150),  # of some rows too little is known
+]
+
+
+@pytest.mark.parametrize("cell", HISTORIES, ids=lambda cell: cell.name)
+def test_the_past_is_judged_as_the_product_does(cell: Cell) -> None:
+    rng = np.random.default_rng(4)
+    hours = simulate_hours(cell, rng, np.full((1, 1), cell.per_minute), rng.integers(0, 1440, 60))
+    found = baselines_of(hours)
+    for row in range(60):
+        told = Baseline(
+            *(None if np.isnan(one[row]) else one[row] for one in (found.ratio, found.scatter, found.spread_ratio))
+        )
+        expected = _of_product(hours.errors[row].tolist(), hours.calls[row].tolist())
+        assert astuple(told) == pytest.approx(astuple(expected))
+    of_product = {_of_product(one.tolist(), all_.tolist()) for one, all_ in zip(hours.errors, hours.calls, strict=True)}
+    assert cell.per_minute > 0.1 or {NOTHING_KNOWN} < of_product, "some rows must be known and some not"
+
+
+def _of_product(errors: list[int], calls: list[int]) -> Baseline:
+    outcomes = {
+        hour * 3600: Outcomes(total, {"FLOW_ERROR_EXIT": failed, "TRANSFER": total - failed})
+        for hour, (failed, total) in enumerate(zip(errors, calls, strict=True))
+        if total
+    }
+    end = HOURS * 3600
+    return baseline_of(
+        Evidence(0, end, 3600, {("f", "13.0"): outcomes}),
+        flow_id="f",
+        live_version="14.0",
+        live_since=end,
+        signal=Signal.ERROR_EXIT,
+    )
+
+
+@pytest.mark.parametrize(
+    ("errors", "low", "high"),
+    [
+        (Errors.INDEPENDENT, 0.9, 1.1),
+        (Errors.REDIALS, 1.6, 1.85),
+        (Errors.SWINGS, 1.7, 2.1),  # 18 errors an hour
+        (Errors.BETA, 1.1, 1.3),  # 10 calls a minute with correlation 0.05
+    ],
+)
+def test_the_scatter_is_that_of_the_cells_errors(errors: Errors, low: float, high: float) -> None:
+    traffic = simulate(Cell(10.0, 0.03, 0.03, 0, 60, errors), np.random.default_rng(1), 400)
+    assert low < np.median(traffic.scatter) < high
+
+
+def test_nothing_is_known_of_a_flow_without_a_history() -> None:
+    traffic = simulate(Cell(10.0, 0.03, 0.03, 0, 60, known=False), np.random.default_rng(1), 5)
+    assert np.isnan(traffic.baseline).all()
+    assert np.isnan(traffic.scatter).all()
 
 
 def test_a_burst_fails_totally_for_its_minutes_and_no_longer() -> None:

@@ -1,21 +1,23 @@
 """The replay of one publish: the alert's own test at every minute, and what it rests on."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.backtest import FOR_BUCKETS, Judged, Outcome, Past, Trial, judge, judged_until
+from exporter.backtest import FOR_BUCKETS, Judged, Outcome, Past, Trial, first_alert, judge, judged_until, trials_of
 from exporter.config import ExporterConfig, FlowPolicy
 from exporter.publishes import Publish, publishes_of
 from genesys.evidence import Evidence, Outcomes, Signal, Tally
 from genesys.excess import ExcessLimits, find_excess
 from genesys.flows import FlowVersion
-from genesys.history import baseline_ratio
+from genesys.history import baseline_of
 from genesys.organizations import Analytics
+from genesys.routing import EarlierShares, largest_shift
+from genesys.transfers import Target
 from tests.unit.exporter_world import MAIN, MINUTE, NOON
 
 HOUR = 3600
@@ -172,7 +174,7 @@ def test_the_quick_way_finds_exactly_what_the_test_at_every_minute_finds(
     policy = POLICY.model_copy(update={"threshold_ratio": threshold})
     trial = Trial(publish(until=NOON + 6 * HOUR), found, policy, ANALYTICS, Signal.ERROR_EXIT)
 
-    alert = trial.first_alert()
+    alert = first_alert([trial])
 
     in_a_row, expected = 0, None
     for end in trial.ends:
@@ -193,7 +195,7 @@ def _convicted(found: Past, policy: FlowPolicy, end: int, others: Minutes) -> bo
         key: {start: one for start, one in buckets.items() if hour - WEEK <= start < hour}
         for key, buckets in found.hours.outcomes.items()
     }
-    baseline = baseline_ratio(
+    baseline = baseline_of(
         replace(found.hours, start=hour - WEEK, end=hour, outcomes=known),
         flow_id="main",
         live_version="14.0",
@@ -201,7 +203,12 @@ def _convicted(found: Past, policy: FlowPolicy, end: int, others: Minutes) -> bo
         signal=Signal.ERROR_EXIT,
     )
     judged_now = find_excess(
-        tallies, end=end, bucket_s=MINUTE, threshold_ratio=policy.threshold(baseline), baseline_ratio=baseline
+        tallies,
+        end=end,
+        bucket_s=MINUTE,
+        threshold_ratio=policy.threshold(baseline.ratio),
+        baseline_ratio=baseline.ratio,
+        scatter=baseline.scatter,
     )
     return judged_now.convicted_by is not None
 
@@ -249,6 +256,16 @@ def ending_by(reason: str, found: Past) -> Past:
     return Past(turned(found.hours), turned(found.minutes))
 
 
+def test_a_share_that_always_varied_is_no_accusation() -> None:
+    found = past(steady(6, 4), before=(150, 450))
+    week, (key, calm) = found.hours.outcomes, next(iter(found.hours.outcomes.items()))
+    by_turns = {start: outcomes(300, 300) if start // HOUR % 2 else outcomes(0, 600) for start in calm}
+    varying = replace(found, hours=replace(found.hours, outcomes={**week, key: by_turns}))
+
+    assert judged(ending_by("FLOW_DISCONNECT", found), policy=HANGING_UP).outcome is Outcome.ACCUSED
+    assert judged(ending_by("FLOW_DISCONNECT", varying), policy=HANGING_UP).outcome is Outcome.FINE
+
+
 @pytest.mark.parametrize(
     ("minutes", "before", "outcome"),
     [
@@ -267,3 +284,74 @@ def test_another_signal_that_acts_is_compared_with_its_own_past(
     if found.alert is not None:
         assert found.alert.signal is Signal.FLOW_DISCONNECT
         assert found.alert.threshold_ratio == POLICY.threshold_of(Signal.FLOW_DISCONNECT, found.alert.baseline_ratio)
+
+
+SERVICE, SALES, CATCH_ALL = (Target("ACD", name) for name in ("Service", "Sales", "Catch-all"))
+ROUTING = POLICY.model_copy(update={"act_on": frozenset({Signal.ROUTING_SHIFT})})
+
+
+def sent(counts: Mapping[Target, int], times: int = 1) -> Outcomes:
+    """Of ten calls so many to each target; the others hang up."""
+    moved = sum(counts.values())
+    exits = {"TRANSFER": moved * times, "DISCONNECT": (10 - moved) * times}
+    return Outcomes(10 * times, exits, transfers={target: count * times for target, count in counts.items()})
+
+
+def routed(by_minute: Sequence[Mapping[Target, int]], before: Mapping[Target, int] | None = None) -> Past:
+    """What 14.0 did from noon on; before, if nothing is said, half of all went to Service and one of ten to Sales."""
+    minutes = {NOON + number * MINUTE: sent(counts) for number, counts in enumerate(by_minute)}
+    hours = {NOON + hour * HOUR: sent(by_minute[hour * 60], 60) for hour in range(len(by_minute) // 60)}
+    week = {NOON - number * HOUR: sent(before or {SERVICE: 5, SALES: 1}, 60) for number in range(1, 168)}
+    return Past(
+        Evidence(NOON - WEEK, NOON + 2 * DAY, HOUR, {("main", "13.0"): week, ("main", "14.0"): hours}),
+        Evidence(NOON, NOON + 2 * DAY, MINUTE, {("main", "14.0"): minutes}),
+    )
+
+
+def test_a_version_that_sends_callers_elsewhere_is_accused_and_the_target_is_named() -> None:
+    found = judged(routed([{SERVICE: 1, CATCH_ALL: 8}] * 120), policy=ROUTING)
+
+    assert (found.outcome, found.alert and found.alert.target) == (Outcome.ACCUSED, CATCH_ALL)
+    assert judged(routed([{SERVICE: 5, SALES: 1}] * 120), policy=ROUTING).outcome is Outcome.FINE
+
+
+def test_targets_that_had_no_names_before_accuse_nobody_here_either() -> None:
+    usual, elsewhere = ([counts] * 120 for counts in ({SERVICE: 5, SALES: 1}, {Target("USER", "Ann"): 8}))
+    assert judged(routed(usual, before={Target("ACD"): 6}), policy=ROUTING).outcome is Outcome.FINE
+    assert judged(routed(elsewhere, before={Target("ACD"): 6}), policy=ROUTING).outcome is Outcome.ACCUSED
+
+
+def test_a_version_that_leaves_probation_with_its_targets_is_looked_at_no_longer() -> None:
+    usual, elsewhere = ([counts] * 600 for counts in ({SERVICE: 5, SALES: 1}, {SERVICE: 1, CATCH_ALL: 8}))
+    assert judged_until(publish(), routed(usual).hours, ROUTING, ANALYTICS) == NOON + 2 * HOUR
+    assert judged_until(publish(), routed(elsewhere).hours, ROUTING, ANALYTICS) == NOON + DAY
+
+
+@given(
+    parts=st.lists(
+        st.tuples(st.integers(1, 30), st.sampled_from([{SERVICE: 5, SALES: 1}, {SALES: 6}, {CATCH_ALL: 9}, {}])),
+        min_size=1,
+        max_size=8,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_the_backtest_finds_what_the_choice_of_exporter_and_receiver_finds(
+    parts: list[tuple[int, Mapping[Target, int]]],
+) -> None:
+    found = routed([counts for length, counts in parts for _ in range(length)])
+    trials = trials_of(publish(), found, ROUTING, ANALYTICS, Signal.ROUTING_SHIFT)
+    for end in range(NOON + MINUTE, NOON + 120 * MINUTE, 7 * MINUTE):
+        hour = {("main", "14.0"): {at: one for at, one in found.minutes.outcomes["main", "14.0"].items() if at < end}}
+        known_until = ANALYTICS.history_end(end + ANALYTICS.settle_s)
+        hours = {
+            key: {at: one for at, one in done.items() if known_until - WEEK <= at < known_until}
+            for key, done in found.hours.outcomes.items()
+        }
+        history = Evidence(known_until - WEEK, known_until, HOUR, hours)
+        shares = EarlierShares(history, "main", "14.0", NOON)
+        shift = largest_shift(
+            Evidence(end - HOUR, end, MINUTE, hour), shares, flow_id="main", version="14.0", since=NOON
+        )
+        expected = shift.target if shift is not None and shift.finding.convicted_by else None
+        convicting = {trial.target for trial in trials if trial.may_convict(end) and trial.convicts(end)}
+        assert (expected in convicting) if expected else not convicting

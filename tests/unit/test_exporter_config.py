@@ -76,6 +76,14 @@ def test_the_examples_show_the_defaults() -> None:
             "flows[0].act_on: outcome_failed is never told: no organization has analytics.outcomes: true",
             id="a signal that nobody asks for",
         ),
+        *(
+            pytest.param(
+                f'flows: [{{match: "*", act_on: [{signal}]}}]',
+                f"flows[0].act_on: {signal} is never told: no organization has analytics.data_actions; set it in",
+                id=f"{signal} without data actions",
+            )
+            for signal in ("action_failure", "action_slow")
+        ),
         pytest.param(
             "poll_interval_s: 120\nstale_after_s: 400",
             "poll_interval_s: 120 is longer than analytics.bucket_s (60) of organization retail",

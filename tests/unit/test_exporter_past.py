@@ -133,3 +133,19 @@ def test_flows_that_are_named_are_read_one_by_one(world: World) -> None:
 
     assert reader.find(span, ("main", "main")).flows == 1
     assert world.calls == ["flow", "versions"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "calls"),
+    [({}, 19), ({"outcomes": True}, 28), ({"data_actions": [{"action_id": "a", "flow_id": "main"}]}, 28)],
+)
+def test_what_is_asked_for_besides_the_usual_is_part_of_the_estimate(
+    world: World, asked: dict[str, object], calls: int
+) -> None:
+    listener, analytics = Listener(), Analytics.model_validate(asked)
+    reader = PastReader(world, analytics, ExporterConfig(), sleep=listener.slept.append, say=listener.said.append)
+
+    reader.find(Span(MIDNIGHT - 6.0 * DAY, MIDNIGHT))
+
+    # The versions of one flow, and for two weeks of hours and seven days of minutes two questions each, or three.
+    assert f"at most {calls} more API calls" in listener.said[0]

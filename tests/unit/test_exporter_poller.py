@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.baselines import KEPT_INTERVALS, BaselineKeeper
+from exporter.baselines import KEPT_INTERVALS, SHARES_PER_REFRESH, BaselineKeeper
 from exporter.config import ExporterConfig
+from exporter.live import LiveVersion
 from exporter.metrics import CATALOGUE, SNAPSHOT_METRICS
 from exporter.page import Board
 from exporter.poller import Poller, last_tick, next_poll, offset_of
@@ -19,7 +21,10 @@ from exporter.process import ProcessMetrics
 from exporter.reader import OrganizationReader
 from genesys.dialect import Call, RateLimit
 from genesys.errors import NotAllowed, Throttled, Unavailable
+from genesys.evidence import Outcomes, Signal
+from genesys.history import PRIOR_DISPERSION
 from genesys.organizations import Analytics
+from genesys.transfers import Target
 from tests.unit.exporter_world import MAIN, MINUTE, NOON, World, bad, good
 
 CONFIG = ExporterConfig()
@@ -29,20 +34,24 @@ HOURS_BEFORE = [NOON - 3600 * hours for hours in range(1, 100)]
 class Exporter:
     """The exporter without threads, sockets and time: polls and scrapes happen when the test says so."""
 
-    def __init__(self, *, offset_s: float = 0.0, **worlds: World) -> None:
+    def __init__(self, *, offset_s: float = 0.0, analytics: Analytics | None = None, **worlds: World) -> None:
         self.now = float(NOON)
+        self.analytics = analytics or Analytics()
         self.offset_s = offset_s
         self.process = ProcessMetrics()
         self.board = Board(worlds, self.process, stale_after_s=CONFIG.stale_after_s, clock=lambda: self.now)
+        self.keepers = {
+            org: BaselineKeeper(org, world, self.analytics, interval_s=CONFIG.baseline_interval_s)
+            for org, world in worlds.items()
+        }
         self.pollers = {org: self._poller(org, world) for org, world in worlds.items()}
 
     def _poller(self, org: str, world: World) -> Poller:
         def tell_revisions(ages_s: Iterable[float]) -> None:
             self.process.add_revisions(org, ages_s)
 
-        reader = OrganizationReader(org, world, Analytics(), tell_revisions=tell_revisions)
-        baselines = BaselineKeeper(org, world, Analytics(), interval_s=CONFIG.baseline_interval_s)
-        return Poller(org, world, reader, baselines, config=CONFIG, board=self.board, offset_s=self.offset_s)
+        reader = OrganizationReader(org, world, self.analytics, tell_revisions=tell_revisions)
+        return Poller(org, world, reader, self.keepers[org], config=CONFIG, board=self.board, offset_s=self.offset_s)
 
     def poll(self, *, minutes_later: float = 1) -> None:
         self.now += minutes_later * MINUTE
@@ -75,7 +84,7 @@ def test_a_good_poll_fills_the_whole_catalogue(world: World) -> None:
     for hour in HOURS_BEFORE:
         world.happen(hour, "13.0", good(10))
     world.go_live("13.0", published_at=NOON - 300.0)
-    exporter = Exporter(retail=world)
+    exporter = Exporter(analytics=Analytics(outcomes=True), retail=world)
     exporter.process.observer("retail")(Call("flows", "200", 0.3))
     exporter.poll()
     world.happen(NOON - 120, "13.0", bad(3))
@@ -215,7 +224,9 @@ def test_the_baseline_is_read_at_the_start_and_then_once_an_interval(world: Worl
         read_at += [minute] * world.calls.count("history")
 
     assert read_at == [1, 61, 121]
-    assert 0 < exporter.scrape()["genesys_flow_baseline_ratio"]["main retail error_exit"] < 0.01
+    page = exporter.scrape()
+    assert 0 < page["genesys_flow_baseline_ratio"]["main retail error_exit"] < 0.01
+    assert page["genesys_flow_scatter_ratio"]["main retail error_exit"] == math.sqrt(PRIOR_DISPERSION)
 
 
 def test_a_noisy_past_raises_the_threshold_with_the_first_poll(world: World) -> None:
@@ -389,3 +400,148 @@ def test_a_version_that_was_live_before_the_full_minute_counts_from_it_also_when
     exporter.pollers["retail"].run(clock=clock, wait=wait)
 
     assert exporter.scrape()["genesys_flow_live_since_timestamp_seconds"] == {"main 14.0 retail": NOON + 60}
+
+
+def test_what_targets_used_to_have_is_read_with_the_baselines_and_forgotten_with_them() -> None:
+    usual, shifted = (
+        Outcomes(20, {"TRANSFER": 20}, transfers={Target("ACD", name): 20}) for name in ("Service", "Catch-all")
+    )
+    world = World()
+    for hour in HOURS_BEFORE:
+        world.happen(hour, "13.0", usual)
+    exporter = Exporter(retail=world)
+    exporter.poll()
+    world.go_live("14.0", published_at=exporter.now)
+    for minute in range(2, 20):
+        world.happen(NOON + minute * MINUTE, "14.0", shifted)
+    exporter.poll()
+    exporter.poll(minutes_later=18)
+    assert exporter.scrape()["genesys_flow_errors"]["main 14.0 retail routing_shift 15m"] == 15 * 20
+
+    keeper = BaselineKeeper("retail", world, Analytics(), interval_s=CONFIG.baseline_interval_s)
+    assert keeper.shares(NOON) == {}
+    keeper.refresh({"main": LiveVersion("14.0", NOON, NOON)}, NOON)
+    kept_s = KEPT_INTERVALS * CONFIG.baseline_interval_s
+    assert keeper.shares(NOON + kept_s)["main"].of(Target("ACD", "Service")).ratio == pytest.approx(1.0)
+    assert keeper.shares(NOON + kept_s + 1) == {}
+
+
+def test_who_watches_no_transfers_keeps_no_shares() -> None:
+    world = World()
+    for hour in HOURS_BEFORE:
+        world.happen(hour, "13.0", Outcomes(20, {"TRANSFER": 20}, transfers={Target("ACD", "Service"): 20}))
+    keeper = BaselineKeeper("retail", world, Analytics(), interval_s=60.0, signals=[Signal.ERROR_EXIT])
+    assert keeper.refresh({"main": LiveVersion("14.0", NOON, NOON)}, NOON)
+    assert keeper.shares(NOON) == {}
+
+
+def test_a_signal_that_was_asked_for_and_is_not_told_shows() -> None:
+    world = World()
+    exporter = Exporter(analytics=Analytics(outcomes=True, transfers=True), retail=world)
+    world.untold["evidence"] = {Signal.OUTCOME_FAILED, Signal.ACTION_FAILURE}
+    exporter.poll()
+    assert exporter.scrape()["genesys_signal_told"] == {"retail outcome_failed": 0, "retail routing_shift": 1}
+
+
+class TestHistoryWithoutASignal:
+    """A history that leaves out what polls tell is read again soon, once; what was known of it stays for a day."""
+
+    MISSING = Signal.RECOGNITION
+
+    @pytest.fixture
+    def world(self) -> World:
+        world = World()
+        for hour in HOURS_BEFORE:
+            world.happen(hour, "13.0", good(10))
+        return world
+
+    @pytest.fixture
+    def exporter(self, world: World) -> Exporter:
+        exporter = Exporter(retail=world)
+        exporter.poll()
+        world.go_live("14.0", published_at=exporter.now)
+        return exporter
+
+    def known(self, exporter: Exporter) -> set[Signal]:
+        return {signal for _, signal in exporter.keepers["retail"].baselines(exporter.now)}
+
+    def test_keeps_what_was_known(self, world: World, exporter: Exporter) -> None:
+        before = self.known(exporter)
+        world.untold["history"] = {self.MISSING}
+        exporter.poll(minutes_later=60)
+        assert world.calls.count("history") == 2
+        assert self.MISSING in before
+        assert self.known(exporter) == before
+
+    def test_is_read_again_after_five_minutes_and_then_by_the_hour(self, world: World, exporter: Exporter) -> None:
+        world.untold["history"] = {self.MISSING}
+        exporter.poll(minutes_later=60)
+        readings = []
+        for minute in range(130):
+            exporter.poll()
+            if world.calls.count("history") > 2 + len(readings):
+                readings.append(minute + 1)
+        assert readings == [5, 65, 125]
+
+    def test_what_polls_do_not_tell_either_is_not_waited_for(self, world: World, exporter: Exporter) -> None:
+        world.untold = {"history": {self.MISSING}, "evidence": {self.MISSING}}
+        exporter.poll(minutes_later=60)
+        for _ in range(59):
+            exporter.poll()
+        assert world.calls.count("history") == 2
+
+    def test_forgets_after_a_day(self, world: World, exporter: Exporter) -> None:
+        world.untold["history"] = {self.MISSING}
+        before = self.known(exporter)
+        for _ in range(KEPT_INTERVALS):
+            exporter.poll(minutes_later=60)
+        assert self.known(exporter) == before
+        exporter.poll(minutes_later=60)
+        assert self.known(exporter) == before - {self.MISSING}
+
+
+def test_shares_of_many_flows_are_counted_over_several_polls() -> None:
+    world, flows = World(), 2 * SHARES_PER_REFRESH + 1
+    live = {f"flow-{number}": LiveVersion("14.0", NOON, NOON) for number in range(flows)}
+    usual = Outcomes(300, {"TRANSFER": 300}, transfers={Target("ACD", "Service"): 300})
+    for flow_id in live:
+        world.happen(HOURS_BEFORE[1], "13.0", usual, flow_id=flow_id)
+    keeper = BaselineKeeper("retail", world, Analytics(), interval_s=CONFIG.baseline_interval_s)
+
+    told = []
+    for minute in range(4):
+        is_new = keeper.refresh(live, NOON + MINUTE * minute)
+        told.append((is_new, len(keeper.shares(NOON + MINUTE * minute))))
+
+    assert told == [(True, SHARES_PER_REFRESH), (True, 2 * SHARES_PER_REFRESH), (True, flows), (False, flows)]
+    assert world.calls == ["history"]
+
+
+def test_of_a_flow_that_the_history_does_not_know_any_more_no_share_is_known() -> None:
+    world, usual = World(), Outcomes(300, {"TRANSFER": 300}, transfers={Target("ACD", "Service"): 300})
+    world.happen(HOURS_BEFORE[1], "13.0", usual)
+    world.happen(HOURS_BEFORE[1], "1.0", usual, flow_id="quiet")
+    live = {"main": LiveVersion("14.0", NOON, NOON), "quiet": LiveVersion("2.0", NOON, NOON)}
+    keeper = BaselineKeeper("retail", world, Analytics(), interval_s=CONFIG.baseline_interval_s)
+    keeper.refresh(live, NOON)
+    assert keeper.shares(NOON).keys() == live.keys()
+
+    del world.outcomes["quiet", "1.0"]
+    keeper.refresh(live, NOON + CONFIG.baseline_interval_s)
+    assert keeper.shares(NOON + CONFIG.baseline_interval_s).keys() == {"main"}
+
+
+def test_shares_that_are_too_old_do_not_come_back_with_the_next_history() -> None:
+    world, flows = World(), SHARES_PER_REFRESH + 1
+    live = {f"flow-{number}": LiveVersion("14.0", NOON, NOON) for number in range(flows)}
+    usual = Outcomes(300, {"TRANSFER": 300}, transfers={Target("ACD", "Service"): 300})
+    for flow_id in live:
+        world.happen(HOURS_BEFORE[1], "13.0", usual, flow_id=flow_id)
+    keeper = BaselineKeeper("retail", world, Analytics(), interval_s=CONFIG.baseline_interval_s)
+    keeper.refresh(live, NOON)
+    keeper.refresh(live, NOON + MINUTE)
+    assert len(keeper.shares(NOON)) == flows
+
+    late = NOON + (KEPT_INTERVALS + 1) * CONFIG.baseline_interval_s
+    keeper.refresh(live, late)
+    assert len(keeper.shares(late)) == SHARES_PER_REFRESH

@@ -11,6 +11,9 @@ from exporter.live import LiveVersion
 from exporter.metrics import SNAPSHOT_METRICS
 from exporter.snapshot import Snapshot, count_windows, samples
 from genesys.evidence import WINDOWS, Evidence, Outcomes, Signal, breach_minutes, total, window_of
+from genesys.history import Baseline
+from genesys.routing import KnownShares
+from genesys.transfers import Target
 from tests.unit.exporter_world import MAIN, MINUTE, NOON, bad, good
 
 CONFIG = ExporterConfig()
@@ -44,7 +47,11 @@ def by_window(of: Snapshot, metric: str, version: str = "14.0", config: Exporter
 
 
 def test_every_sample_is_of_a_metric_of_snapshots_and_has_a_value_for_each_of_its_labels() -> None:
-    found = replace(snapshot({("main", "14.0"): {NOON - 60: bad(2)}}), baselines={("main", Signal.ERROR_EXIT): 0.02})
+    found = replace(
+        snapshot({("main", "14.0"): {NOON - 60: bad(2)}}),
+        baselines={("main", Signal.ERROR_EXIT): Baseline(0.02, 1.0)},
+        asked=frozenset({Signal.OUTCOME_FAILED}),
+    )
 
     given: dict[str, set[int]] = {}
     for metric, labels, _ in samples(found, CONFIG):
@@ -117,7 +124,7 @@ def test_a_deactivated_flow_keeps_its_names_and_accuses_nobody() -> None:
     stopped = replace(running, flows={"main": replace(running.flows["main"], active=False)}, live={})
 
     assert len(series(stopped, "genesys_flow_info")) == 1
-    for metric in ("live_since_timestamp_seconds", "threshold_ratio", "signal_acts", "baseline_ratio"):
+    for metric in ("live_since_timestamp_seconds", "threshold_ratio", "signal_acts", "baseline_ratio", "scatter_ratio"):
         assert series(stopped, f"genesys_flow_{metric}") == {}
     assert by_window(stopped, "genesys_flow_errors")["1m"] == 9, "its last conversations are still shown"
 
@@ -138,7 +145,7 @@ def test_a_flow_that_is_not_listed_has_no_samples() -> None:
     ],
 )
 def test_the_threshold_is_the_larger_of_configuration_and_own_past(baseline: float | None, threshold: float) -> None:
-    baselines = {} if baseline is None else {("main", Signal.ERROR_EXIT): baseline}
+    baselines = {} if baseline is None else {("main", Signal.ERROR_EXIT): Baseline(baseline)}
     found = replace(snapshot({}), baselines=baselines)
 
     assert series(found, "genesys_flow_threshold_ratio") == {("main", "error_exit"): pytest.approx(threshold)}
@@ -146,11 +153,20 @@ def test_the_threshold_is_the_larger_of_configuration_and_own_past(baseline: flo
     assert known == ({} if baseline is None else {("main", "error_exit"): baseline})
 
 
+@pytest.mark.parametrize(("scatter", "told"), [(None, {}), (3.4, {("main", "error_exit"): 3.4})])
+def test_the_scatter_is_told_as_it_is_and_absent_while_unknown(
+    scatter: float | None, told: dict[object, float]
+) -> None:
+    found = replace(snapshot({}), baselines={("main", Signal.ERROR_EXIT): Baseline(0.01, scatter)})
+
+    assert series(found, "genesys_flow_scatter_ratio") == told
+
+
 def test_a_threshold_that_names_the_flow_by_its_id_is_taken_as_it_stands() -> None:
     config = ExporterConfig.model_validate(
         {"flows": [{"match": {"id": "main"}, "threshold_ratio": 0.05}, {"match": "*"}]}
     )
-    found = replace(snapshot({}), baselines={("main", Signal.ERROR_EXIT): 0.1})
+    found = replace(snapshot({}), baselines={("main", Signal.ERROR_EXIT): Baseline(0.1, 1.0)})
 
     assert series(found, "genesys_flow_threshold_ratio", config) == {("main", "error_exit"): 0.05}
     # Certainty is measured from the flow's own past all the same.
@@ -159,7 +175,7 @@ def test_a_threshold_that_names_the_flow_by_its_id_is_taken_as_it_stands() -> No
 
 def test_a_breached_minute_is_above_the_flows_own_threshold() -> None:
     noisy = snapshot({("main", "14.0"): {NOON - 60: Outcomes(10, {"FLOW_ERROR_EXIT": 2, "TRANSFER": 8})}})
-    used_to_it = replace(noisy, baselines={("main", Signal.ERROR_EXIT): 0.1})
+    used_to_it = replace(noisy, baselines={("main", Signal.ERROR_EXIT): Baseline(0.1, 1.0)})
 
     assert by_window(noisy, "genesys_flow_breach_minutes")["1m"] == 1
     assert by_window(used_to_it, "genesys_flow_breach_minutes")["1m"] == 0
@@ -241,7 +257,7 @@ def test_errors_never_exceed_volume_and_the_threshold_is_always_one_that_a_ratio
     minutes: dict[int, Outcomes], configured: float, baseline: float | None
 ) -> None:
     config = ExporterConfig.model_validate({"flows": [{"match": "*", "threshold_ratio": configured}]})
-    baselines = {} if baseline is None else {("main", Signal.ERROR_EXIT): baseline}
+    baselines = {} if baseline is None else {("main", Signal.ERROR_EXIT): Baseline(baseline)}
     found = replace(snapshot({("main", "14.0"): minutes}), baselines=baselines)
 
     volume = by_window(found, "genesys_flow_volume", config=config)
@@ -273,7 +289,7 @@ WATCHING = ExporterConfig.model_validate({"flows": [{"match": "*", "watch": list
 
 @pytest.mark.parametrize(("signal", "reason"), REASONS.items())
 def test_a_signal_that_is_watched_has_the_long_windows_and_a_threshold_of_its_own(signal: Signal, reason: str) -> None:
-    found = replace(snapshot({("main", "14.0"): leaving(reason, 8)}), baselines={("main", signal): 0.1})
+    found = replace(snapshot({("main", "14.0"): leaving(reason, 8)}), baselines={("main", signal): Baseline(0.1, 1.0)})
 
     assert told(found, "genesys_flow_errors", signal, WATCHING) == {"15m": 80, "60m": 80}
     assert told(found, "genesys_flow_volume", signal, WATCHING) == {"15m": 100, "60m": 100}
@@ -285,7 +301,7 @@ def test_a_signal_that_is_watched_has_the_long_windows_and_a_threshold_of_its_ow
 @pytest.mark.parametrize(("signal", "reason"), REASONS.items())
 def test_a_signal_that_acts_has_all_windows_0_included(signal: Signal, reason: str) -> None:
     acting = ExporterConfig.model_validate({"flows": [{"match": "*", "act_on": [signal]}]})
-    found = replace(snapshot({}), baselines={("main", signal): 0.1})
+    found = replace(snapshot({}), baselines={("main", signal): Baseline(0.1, 1.0)})
 
     assert told(found, "genesys_flow_errors", signal, acting) == dict.fromkeys(WINDOWS, 0)
     assert told(found, "genesys_flow_signal_acts", signal, acting) == {"": 1}
@@ -295,10 +311,12 @@ def test_a_signal_that_acts_has_all_windows_0_included(signal: Signal, reason: s
 @pytest.mark.parametrize("metric", ["genesys_flow_errors", "genesys_flow_volume", "genesys_flow_threshold_ratio"])
 def test_a_signal_is_absent_where_nothing_can_be_said(signal: Signal, metric: str) -> None:
     happened = snapshot({("main", "14.0"): leaving(REASONS[signal], 8)})
-    known = replace(happened, baselines={("main", signal): 0.1})
+    known = replace(happened, baselines={("main", signal): Baseline(0.1, 1.0)})
     unheard = replace(known, evidence=replace(known.evidence, signals=frozenset({Signal.ERROR_EXIT})))
-    never = replace(snapshot({("main", "14.0"): leaving("TRANSFER", 8)}), baselines={("main", signal): 0.1})
-    usual = replace(happened, baselines={("main", signal): 0.9})
+    never = replace(
+        snapshot({("main", "14.0"): leaving("TRANSFER", 8)}), baselines={("main", signal): Baseline(0.1, 1.0)}
+    )
+    usual = replace(happened, baselines={("main", signal): Baseline(0.9, 1.0)})
     unwatched = ExporterConfig.model_validate({"flows": [{"match": "*", "watch": []}]})
 
     assert told(known, metric, signal, WATCHING)
@@ -309,14 +327,87 @@ def test_a_signal_is_absent_where_nothing_can_be_said(signal: Signal, metric: st
     assert not told(known, metric, signal, unwatched), "nobody has asked for it"
 
 
+@pytest.mark.parametrize(
+    ("spread", "threshold"),
+    [
+        pytest.param(0.01, {"": pytest.approx(0.45)}, id="hours are alike"),
+        pytest.param(0.05, {"": pytest.approx(0.65)}, id="hours differ"),
+        pytest.param(0.1, {}, id="hours differ so much that nobody is accused"),
+    ],
+)
+def test_a_threshold_knows_how_much_the_flows_own_hours_differ(spread: float, threshold: dict[str, float]) -> None:
+    happened = snapshot({("main", "14.0"): leaving("DISCONNECT", 8)})
+    found = replace(happened, baselines={("main", Signal.CALLER_HANGUP): Baseline(0.25, 1.0, spread)})
+    assert told(found, "genesys_flow_threshold_ratio", Signal.CALLER_HANGUP, WATCHING) == threshold
+
+
 def test_by_default_hang_ups_page_nobody() -> None:
-    assert set(CONFIG.signals) == {Signal.ERROR_EXIT, Signal.RECOGNITION, Signal.STUCK, Signal.OUTCOME_FAILED}
+    assert set(CONFIG.signals) == set(Signal) - {Signal.FLOW_DISCONNECT, Signal.CALLER_HANGUP}
 
 
 def test_of_flow_outcomes_the_volume_is_their_number_not_that_of_the_calls() -> None:
     ten = {NOON - 60 * age: Outcomes(30, {"TRANSFER": 30}, outcomes=10, failed_outcomes=8) for age in range(1, 11)}
-    found = replace(snapshot({("main", "14.0"): ten}), baselines={("main", Signal.OUTCOME_FAILED): 0.1})
+    found = replace(snapshot({("main", "14.0"): ten}), baselines={("main", Signal.OUTCOME_FAILED): Baseline(0.1, 1.0)})
 
     assert told(found, "genesys_flow_errors", Signal.OUTCOME_FAILED) == {"15m": 80, "60m": 80}
     assert told(found, "genesys_flow_volume", Signal.OUTCOME_FAILED) == {"15m": 100, "60m": 100}
     assert told(found, "genesys_flow_breach_minutes", Signal.OUTCOME_FAILED) == {"15m": 10, "60m": 10}
+
+
+SALES, CATCH_ALL = Target("ACD", "Sales"), Target("ACD", "Catch-all")
+SHARES = KnownShares(
+    {SALES: Baseline(0.3, 1.0), Target("ACD"): Baseline(0.3, 1.0), Target("", ""): Baseline(0.002, 1.0)}
+)
+
+
+def transferred(counts: dict[Target, int], volume: int = 20) -> Outcomes:
+    moved = sum(counts.values())
+    return Outcomes(volume, {"TRANSFER": moved, "DISCONNECT": volume - moved}, transfers=counts)
+
+
+def routed(counts: dict[Target, int]) -> Snapshot:
+    """Of 20 calls in each of ten minutes so many go to each target; of the flow it is known where they used to go."""
+    ten = {NOON - 60 * age: transferred(counts) for age in range(1, 11)}
+    known = {("main", Signal.ROUTING_SHIFT): Baseline(0.002, 1.0)}  # nothing, without looking at a target
+    return replace(snapshot({("main", "14.0"): ten}), baselines=known, shares={"main": SHARES})
+
+
+def test_of_transfers_the_windows_are_those_of_the_one_target_that_takes_over() -> None:
+    found = routed({SALES: 4, CATCH_ALL: 12})
+
+    assert told(found, "genesys_flow_errors", Signal.ROUTING_SHIFT) == {"15m": 120, "60m": 120}
+    assert told(found, "genesys_flow_volume", Signal.ROUTING_SHIFT) == {"15m": 200, "60m": 200}
+    assert told(found, "genesys_flow_breach_minutes", Signal.ROUTING_SHIFT) == {"15m": 10, "60m": 10}
+    labels = ("main", Signal.ROUTING_SHIFT)
+    assert series(found, "genesys_flow_baseline_ratio")[labels] == 0.002
+    assert series(found, "genesys_flow_threshold_ratio")[labels] == 0.05
+    assert series(found, "genesys_flow_signal_acts")[labels] == 0
+
+
+def test_a_target_that_always_had_more_is_judged_by_its_own_share() -> None:
+    assert series(routed({SALES: 12}), "genesys_flow_threshold_ratio")["main", Signal.ROUTING_SHIFT] == 0.5
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(routed({SALES: 7}), id="no target has more than it had"),
+        pytest.param(replace(routed({CATCH_ALL: 20}), shares={}), id="nobody knows where calls used to go"),
+        pytest.param(replace(routed({CATCH_ALL: 20}), shares={"main": KnownShares({})}), id="too little is known"),
+    ],
+)
+def test_of_transfers_that_accuse_nobody_nothing_is_told(found: Snapshot) -> None:
+    assert not told(found, "genesys_flow_errors", Signal.ROUTING_SHIFT)
+
+
+def test_a_flow_that_is_rolled_back_for_its_transfers_has_every_window_although_nothing_takes_over() -> None:
+    acting = ExporterConfig.model_validate({"flows": [{"match": "*", "act_on": ["routing_shift"]}]})
+    found = series(routed({SALES: 7}), "genesys_flow_errors", acting)
+
+    assert {labels[3]: value for labels, value in found.items() if labels[2] == Signal.ROUTING_SHIFT} == dict.fromkeys(
+        WINDOWS, 0
+    )
+
+
+def test_no_name_of_a_target_is_a_label() -> None:
+    assert "Catch-all" not in repr([labels for _, labels, _ in samples(routed({CATCH_ALL: 20}), CONFIG)])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from genesys.aggregates import Group, Query, Row, RowReader, iso, rows
 from genesys.errors import Unavailable
-from genesys.evidence import Columns, Evidence, Outcomes, Signal
+from genesys.evidence import MAX_COUNT, Columns, Evidence, Outcomes, Signal, Tally
 from tests.genesys_wire import Wire
 
 START, BUCKET_S, BUCKETS = 1_795_356_000, 60, 5
@@ -51,7 +51,7 @@ def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | values
 
 
-numbers = st.integers(0, 3) | st.integers(0, 2**53 - 1)
+numbers = st.integers(0, 3) | st.integers(0, MAX_COUNT // 64)
 metric = st.builds(
     lambda name, count, more: {"metric": name, "stats": {"count": count, **more}},
     st.sampled_from(["tFlow", "nFlow", "oFlow"]),
@@ -97,6 +97,14 @@ def test_any_answer_gives_the_evidence_of_a_naive_reader(exits: dict[str, Any], 
         entered = [start for start, outcomes in buckets.items() if outcomes.entries]
         assert found.columns(*key).newest_entry() == max(entered, default=None)
         assert plain.columns(*key) == buckets
+
+
+def test_a_metric_that_nobody_asked_for_is_not_counted_a_second_time() -> None:
+    """Entries are asked for apart; an answer that tells exits there as well would count them twice."""
+    counted = [{"metric": name, "stats": {"count": 4}} for name in ("tFlow", "nFlow")]
+    told = {"group": {"flowId": "f", "flowVersion": "1.0"}, "data": [{"interval": interval(0), "metrics": counted}]}
+    body = json.dumps({"results": [told]}).encode()
+    assert read(body, body).tallies("f", "1.0", Signal.ERROR_EXIT) == {START: Tally(0, 4, 4)}
 
 
 QUERY = Query(START, END, BUCKET_S, ["tFlow"])
@@ -180,7 +188,7 @@ def test_what_is_no_json_is_no_answer(spoilt: Callable[[bytes], bytes]) -> None:
         read(spoilt(body), b"{}")
 
 
-@pytest.mark.parametrize("count", ["1.0", "1e3", str(2**53), "-1", "true", "null", '"1"', "[]"])
+@pytest.mark.parametrize("count", ["1.0", "1e3", str(MAX_COUNT + 1), "-1", "true", "null", '"1"', "[]"])
 def test_what_is_no_count_is_no_answer(count: str) -> None:
     metric = f'{{"metric":"tFlow","stats":{{"count":{count}}}}}'
     body = f'{{"results":[{{"group":{{}},"data":[{{"interval":"{interval(0)}","metrics":[{metric}]}}]}}]}}'
@@ -191,7 +199,7 @@ def test_what_is_no_count_is_no_answer(count: str) -> None:
 
 @pytest.mark.parametrize(("groups", "metrics"), [(1, 2100), (2100, 1)], ids=["in one group", "in many"])
 def test_counts_that_no_column_can_hold_are_no_answer(groups: int, metrics: int) -> None:
-    metric = {"metric": "tFlow", "stats": {"count": 2**53 - 1}}
+    metric = {"metric": "tFlow", "stats": {"count": MAX_COUNT}}
     group = {"flowId": "f", "flowVersion": "1.0"}
     results = [{"group": group, "data": [{"interval": interval(0), "metrics": [metric] * metrics}]}] * groups
     body = json.dumps({"results": results}).encode()

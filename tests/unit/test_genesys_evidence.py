@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genesys.evidence import WINDOWS, Columns, Evidence, Outcomes, Signal, Tally, breach_minutes, total, window_of
+from genesys.evidence import (
+    WINDOWS,
+    Columns,
+    Evidence,
+    Executions,
+    Outcomes,
+    Signal,
+    Tally,
+    breach_minutes,
+    total,
+    window_of,
+)
 
 EXIT_REASONS = {
     "UNKNOWN": False,
@@ -128,6 +139,31 @@ def test_a_failed_outcome_is_one_of_the_flows_outcomes(told, tally):
     assert told.tally(Signal.OUTCOME_FAILED) == tally
     assert list(columns.tallies(Signal.OUTCOME_FAILED, 0).values()) == ([tally] if tally.volume else [])
     assert dict(columns) == {0: told}
+
+
+@pytest.mark.parametrize(
+    ("signal", "tally"),
+    [(Signal.ACTION_FAILURE, Tally(6, 0, 30)), (Signal.ACTION_SLOW, Tally(3, 0, 30)), (Signal.ERROR_EXIT, Tally(0, 5))],
+)
+def test_executions_of_a_flows_data_actions_are_counted_together_and_apart_from_calls(signal, tally):
+    told = Outcomes(5, actions={"look-up": Executions(20, 6, 1), "order": Executions(10, 0, 2)})
+    columns = Columns.of({60: told}, 0, 120, 60)
+    assert told.tally(signal) == tally
+    assert columns.tallies(signal, 0) == {60: tally}
+    assert dict(columns) == {60: told}
+
+
+def test_a_bucket_in_which_only_data_actions_ran_is_there():
+    told = Outcomes(actions={"look-up": Executions(20, 6, 1)})
+    assert dict(Columns.of({60: told}, 0, 120, 60)) == {60: told}
+
+
+def test_executions_are_told_by_data_action_since_a_time():
+    told = {start: Outcomes(5, actions={"look-up": Executions(20, 6, 1)}) for start in (0, 60, 120)}
+    told[120] = Outcomes(5, actions={"look-up": Executions(4, 4, 0), "order": Executions(3)})
+    evidence = Evidence(0, 180, 60, {("f", "14.0"): told})
+    assert evidence.executions("f", "14.0", 60) == {"look-up": Executions(24, 10, 1), "order": Executions(3, 0, 0)}
+    assert evidence.executions("f", "13.0", 0) == {}
 
 
 OF_ONE_SIGNAL = {

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genesys.evidence import Tally
-from genesys.excess import THRESHOLD_CAP, ExcessLimits, chance_ratio, find_excess, threshold_for
+from genesys.excess import THRESHOLD_CAP, ExcessLimits, chance_factor, chance_ratio, find_excess, threshold_for
 
 END = 3600
 THRESHOLD = 0.05
@@ -19,13 +19,14 @@ def minutes(*newest_last: tuple[int, int]) -> dict[int, Tally]:
     }
 
 
-def judge(tallies, *, threshold=THRESHOLD, baseline: float | None = 0.01, **limits):
+def judge(tallies, *, threshold=THRESHOLD, baseline: float | None = 0.01, scatter: float | None = 1.0, **limits):
     return find_excess(
         tallies,
         end=END,
         bucket_s=60,
         threshold_ratio=threshold,
         baseline_ratio=baseline,
+        scatter=scatter,
         limits=ExcessLimits(**limits) if limits else None,
     )
 
@@ -44,9 +45,9 @@ CASES = {
     "nothing happened at all": ([], None),
     "one failed call at night": ([(1, 1)], None),
     "three failed calls in three minutes, of three": ([(1, 1)] * 3, None),
-    "six failed calls in six minutes, of six": ([(1, 1)] * 6, None),
-    "seven failed calls in seven minutes, of seven": ([(1, 1)] * 7, "15m"),
-    "seven failed calls in seven minutes, of fourteen": ([(1, 2)] * 7, None),
+    "five failed calls in five minutes, of five": ([(1, 1)] * 5, None),
+    "six failed calls in six minutes, of six": ([(1, 1)] * 6, "15m"),
+    "six failed calls in six minutes, of eighteen": ([(1, 3)] * 6, None),
     "a healed burst of one minute": ([FAILING, HEALTHY, HEALTHY], None),
     "a healed burst of four minutes": ([*[FAILING] * 4, HEALTHY, HEALTHY], None),
     "a healed burst of two minutes, an hour with little else": (
@@ -73,7 +74,7 @@ def test_a_finding_says_what_was_counted():
     assert finding is not None
     assert (finding.window, finding.errors, finding.volume, finding.breach_minutes) == ("5m", 50, 50, 5)
     assert finding.ratio == 1.0
-    assert finding.strength == pytest.approx(50 - 0.5 - 3 * (0.01 * 0.99 * 50) ** 0.5 - 6)
+    assert finding.strength == pytest.approx(50 - 0.5 - 3.25 * (0.01 * 0.99 * 50) ** 0.5 - 4.5)
 
 
 def test_who_acquits_is_told():
@@ -113,6 +114,18 @@ def test_an_unknown_past_is_taken_for_the_threshold():
 @pytest.mark.parametrize(("baseline", "base"), [(0.0, 0.01), (0.005, 0.01), (0.02, 0.02), (0.99, THRESHOLD_CAP)])
 def test_a_known_past_has_a_floor_and_a_cap(baseline, base):
     assert chance_ratio(baseline, 0.05, ExcessLimits()) == base
+
+
+@pytest.mark.parametrize(
+    ("scatter", "factor"),
+    [(None, 2.0), (0.3, 1.0), (1.0, 1.0), (1.7, 1.7), (2.0, 2.0), (9.0, 2.0)],
+    ids=["unknown is the worst", "even", "independent", "redials", "the most", "beyond it"],
+)
+def test_chance_explains_more_where_errors_scatter(scatter, factor):
+    assert chance_factor(scatter, ExcessLimits()) == factor
+    window = judge(minutes(*[HEALTHY] * 5, *[FAILING] * 5), scatter=scatter).windows[-1]
+    limits = ExcessLimits()
+    assert window.strength == pytest.approx(50 - 1 - factor * (limits.z * (0.01 * 0.99 * 100) ** 0.5 + limits.c))
 
 
 @pytest.mark.parametrize(
@@ -166,6 +179,19 @@ def test_a_worse_past_never_makes_a_window_accuse(newest_last, configured, past)
         for ratio in (known, worse)
     )
     assert all(was for was, does in zip(accused, still, strict=True) if does)
+
+
+@given(hours, ratios, pasts, st.none() | st.floats(0, 5), st.floats(0, 5))
+def test_more_scatter_never_makes_a_window_accuse_and_unknown_is_the_most(newest_last, threshold, past, some, less):
+    accused, still, unknown = (
+        [
+            window.accuses
+            for window in judge(minutes(*newest_last), threshold=threshold, baseline=past, scatter=one).windows
+        ]
+        for one in (less, None if some is None else less + some, None)
+    )
+    assert all(was for was, does in zip(accused, still, strict=True) if does)
+    assert all(was for was, does in zip(still, unknown, strict=True) if does)
 
 
 @given(hours, ratios, pasts)

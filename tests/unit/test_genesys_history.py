@@ -1,6 +1,9 @@
 """The baseline: what may be compared with, and how sure it is."""
 
 import math
+import random
+from collections.abc import Callable
+from dataclasses import replace
 from statistics import NormalDist
 
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genesys.evidence import Evidence, Outcomes, Signal
-from genesys.history import MIN_VOLUME, baseline_ratio, wilson_upper
+from genesys.history import MIN_VOLUME, NOTHING_KNOWN, PRIOR_DISPERSION, Baseline, baseline_of, wilson_upper
 
 HOUR = 3600
 WEEK = 168 * HOUR
@@ -29,8 +32,18 @@ def history(**versions: Hours) -> Evidence:
     return Evidence(0, WEEK, HOUR, outcomes)
 
 
+def past(evidence: Evidence, live_since: float = LIVE_SINCE) -> Baseline:
+    return baseline_of(evidence, flow_id="f", live_version="v14", live_since=live_since, signal=Signal.ERROR_EXIT)
+
+
 def baseline(evidence: Evidence, live_since: float = LIVE_SINCE) -> float | None:
-    return baseline_ratio(evidence, flow_id="f", live_version="v14", live_since=live_since, signal=Signal.ERROR_EXIT)
+    return past(evidence, live_since).ratio
+
+
+def scatter(evidence: Evidence) -> float:
+    found = past(evidence).scatter
+    assert found is not None
+    return found
 
 
 def test_the_baseline_is_the_upper_bound_of_what_the_flow_did_before():
@@ -103,6 +116,64 @@ def test_a_difference_that_may_be_chance_changes_nothing():
     assert baseline(history(v13=barely)) == whole_week(barely)
 
 
+def week_of(rng: random.Random, failing: Callable[[random.Random], int], calls: int = 600) -> Hours:
+    """Hours with so many calls, of which each hour's errors are drawn."""
+    return {hour: (failing(rng), calls) for hour in range(160)}
+
+
+def independent(rng: random.Random) -> int:
+    return sum(rng.random() < 0.01 for _ in range(600))
+
+
+def redialling(rng: random.Random) -> int:
+    return sum(rng.choice((1, 2, 3, 4)) for _ in range(600) if rng.random() < 0.004)
+
+
+def swinging_by_the_hour(rng: random.Random) -> int:
+    return 5 * independent(rng) if rng.random() < 0.2 else independent(rng)
+
+
+@pytest.mark.parametrize(
+    ("failing", "low", "high"),
+    [
+        pytest.param(independent, 0.85, 1.15, id="each on its own"),
+        pytest.param(redialling, 1.5, 1.95, id="callers who dial again: the root of 3"),
+        pytest.param(swinging_by_the_hour, 2.0, 8.0, id="bad hours"),
+        pytest.param(lambda _: 6, 0.0, 0.15, id="always the same"),
+    ],
+)
+def test_the_scatter_tells_how_unevenly_the_errors_came(
+    failing: Callable[[random.Random], int], low: float, high: float
+) -> None:
+    assert low < scatter(history(v13=week_of(random.Random(1), failing))) < high
+
+
+def test_the_scatter_is_the_same_whichever_versions_the_hours_calls_were_on() -> None:
+    whole = {hour: (2 * (hour % 3), 200) for hour in range(150)}
+    half = {hour: (hour % 3, 100) for hour in range(150)}
+    assert scatter(history(v12=half, v13=half)) == pytest.approx(scatter(history(v13=whole)))
+
+
+def test_busy_hours_with_as_many_more_errors_do_not_scatter() -> None:
+    assert scatter(history(v13={hour: (hour % 24, 99 * (hour % 24)) for hour in range(160)})) < 0.3
+
+
+def test_of_little_the_scatter_is_taken_for_worse() -> None:
+    without = scatter(history(v13={1: (0, 5000)}))
+    few = scatter(history(v13={hour: (hour % 80 == 0, 500) for hour in range(160)}))
+    many = scatter(history(v13=week_of(random.Random(2), independent)))
+    assert without == math.sqrt(PRIOR_DISPERSION) > few > many
+
+
+def test_of_figures_that_were_spread_over_hours_nobody_knows_the_scatter() -> None:
+    spread = replace(history(v13=dict.fromkeys(range(100), (1, 99))), is_spread=True)
+    assert past(spread) == Baseline(wilson_upper(100, 10_000), None)
+
+
+def test_what_every_call_met_does_not_scatter_beyond_what_is_assumed() -> None:
+    assert scatter(history(v13=dict.fromkeys(range(100), (100, 0)))) == pytest.approx(math.sqrt(PRIOR_DISPERSION))
+
+
 counts = st.tuples(st.integers(0, 500), st.integers(0, 500))
 hours = st.dictionaries(st.integers(0, 165), counts, max_size=20)
 newest_hours = st.dictionaries(st.integers(166, 167), counts)
@@ -110,19 +181,24 @@ newest_hours = st.dictionaries(st.integers(166, 167), counts)
 
 @given(hours, newest_hours)
 def test_what_a_version_does_on_its_first_day_never_moves_its_baseline(before, since):
-    assert baseline(history(v13=before, v14=since)) == baseline(history(v13=before))
+    assert past(history(v13=before, v14=since)) == past(history(v13=before))
 
 
 @given(hours, hours)
 def test_a_baseline_is_never_below_the_ratio_it_bounds_and_never_above_one(v12, v13):
-    found = baseline(history(v12=v12, v13=v13))
+    known = past(history(v12=v12, v13=v13))
+    found = known.ratio
     errors = sum(one[0] for one in [*v12.values(), *v13.values()])
     volume = sum(sum(one) for one in [*v12.values(), *v13.values()])
     if found is None:
         assert volume < MIN_VOLUME
+        assert known == NOTHING_KNOWN
     else:
         assert errors / volume <= found <= 1
         assert found > 0
+        assert known.scatter is not None
+        assert math.isfinite(known.scatter)
+        assert known.scatter > 0
 
 
 @given(st.integers(0, 1000), st.integers(1, 1000), st.integers(2, 50))
@@ -137,3 +213,29 @@ def test_the_bound_is_the_ratio_from_which_the_count_is_just_too_low_at_95_perce
     upper = wilson_upper(errors, volume)
     deviations = (upper - errors / volume) / math.sqrt(upper * (1 - upper) / volume)
     assert deviations == pytest.approx(NormalDist().inv_cdf(0.95))
+
+
+def spread(evidence: Evidence) -> float:
+    found = past(evidence).spread_ratio
+    assert found is not None
+    return found
+
+
+def test_the_spread_is_how_far_the_ratio_varies_from_hour_to_hour() -> None:
+    by_turns = {hour: (200, 800) if hour % 2 else (300, 700) for hour in range(160)}
+    assert spread(history(v13=by_turns)) == pytest.approx(0.05, rel=0.1)
+
+
+@pytest.mark.parametrize("calls", [30, 600])
+def test_what_chance_makes_of_few_calls_is_no_spread(calls: int) -> None:
+    rng = random.Random(1)
+    failed = {hour: sum(rng.random() < 0.25 for _ in range(calls)) for hour in range(160)}
+    assert spread(history(v13={hour: (bad, calls - bad) for hour, bad in failed.items()})) < 0.03
+
+
+def test_an_incident_of_one_day_is_no_spread() -> None:
+    calm = dict.fromkeys(range(160), (250, 750))
+    one_day = dict.fromkeys(range(100, 104), (900, 100))
+    another = dict.fromkeys(range(40, 44), (900, 100))
+    assert spread(history(v13=calm | one_day)) < 0.02
+    assert spread(history(v13=calm | one_day | another)) > 0.08

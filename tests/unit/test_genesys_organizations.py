@@ -46,8 +46,22 @@ def test_every_key_can_be_given():
     assert retail.credentials.client_id == "id-in-variable"
     assert retail.credentials.client_secret.get_secret_value() == "secret-in-file"
     assert (retail.analytics.bucket_s, retail.analytics.history_s) == (6, 60480)
+    watched = [(action.action_id, action.flow_id, action.slow_s) for action in retail.analytics.data_actions]
+    assert watched == [("look-up", "main", 0.5), ("balance", "main", 3.0)]
     assert simulated.credentials.client_id == "id-in-file"
     assert simulated.endpoints == ("http://127.0.0.1:9744", "http://[::1]:9744")
+
+
+def test_what_is_asked_for_besides_the_usual_is_told_so_that_exporter_and_receiver_can_be_compared():
+    loaded = load(FILES / "everything.ok.yml", Organizations, environ=ENVIRON)
+    assert loaded.told == "retail (asks for flow outcomes and 2 data action(s) of 1 flow(s)), simulated.1"
+    assert Analytics(outcomes=True).asked_for == "flow outcomes"
+
+
+def test_nine_durations_can_be_told_apart():
+    actions = [{"action_id": f"a{n}", "flow_id": "main", "slow_s": float(n)} for n in range(1, 10)]
+    more = {"action_id": "as the first", "flow_id": "main", "slow_s": 1.0}
+    assert len(Analytics.model_validate({"data_actions": [*actions, more]}).data_actions) == 10
 
 
 def test_an_organization_of_the_guide_names_its_flows_and_is_warned_of():

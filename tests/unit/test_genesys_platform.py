@@ -14,6 +14,8 @@ from genesys.aggregates import iso
 from genesys.errors import GenesysError, Refused, Unavailable
 from genesys.evidence import Outcomes, Signal, Tally
 from genesys.flows import Flow, FlowVersion, Operation
+from genesys.platform import WITHOUT_TARGETS
+from genesys.transfers import Target
 from tests.genesys_wire import Wire, ok, refused
 
 START = 1_795_356_000  # 2026-11-22T14:00:00Z
@@ -103,31 +105,156 @@ def test_flow_outcomes_are_asked_for_in_a_third_query_and_counted_apart_from_cal
     }
     assert found.tallies(FLOW_ID, "14.0", Signal.ERROR_EXIT) == {START + 180: Tally(0, 0, 30)}
     assert found.outcomes[FLOW_ID, "14.0"][START + 180] == Outcomes(0, {"UNKNOWN": 30}, 20, 6)
-    assert set(found.signals) == set(Signal)
+    assert Signal.OUTCOME_FAILED in found.signals
 
 
 @pytest.mark.parametrize("status", [400, 403])
 def test_outcomes_that_are_refused_are_unknown_from_then_on_and_told_once(status, caplog):
     wire, cloud, found = outcomes(NOTHING, NOTHING, refused(status), NOTHING, NOTHING)
     again = cloud.evidence(START, START + 3600, bucket_s=60)
-    assert found.signals == again.signals == frozenset(Signal) - {Signal.OUTCOME_FAILED}
+    assert found.signals == again.signals
+    assert Signal.OUTCOME_FAILED not in found.signals
     assert len(wire.requests) == 5
     assert [record.getMessage() for record in caplog.records if "outcomes_refused" in record.getMessage()] != []
     assert caplog.text.count("outcomes_refused") == 1
 
 
 @pytest.mark.parametrize("status", [404, 409, 500])
-def test_any_other_failure_of_the_third_query_is_no_evidence(status):
-    wire = Wire([NOTHING, NOTHING])
-    answers = iter([NOTHING, NOTHING])
-    wire.answer_always(lambda _: next(answers, refused(status)))
-    with pytest.raises(GenesysError):
-        wire.platform(deadline_s=1, outcomes=True).evidence(START, START + 3600, bucket_s=60)
+def test_outcomes_that_cannot_be_read_are_unknown_this_time_only(status):
+    wire = Wire()
+    wire.answer_always(lambda request: refused(status) if b"nFlowOutcome" in request.content else NOTHING)
+    platform = wire.platform(deadline_s=1, outcomes=True)
+    found = platform.evidence(START, START + 3600, bucket_s=60)
+    assert Signal.OUTCOME_FAILED not in found.signals
+    assert Signal.ERROR_EXIT in found.signals
+
+    wire.answer_always(lambda _: NOTHING)
+    assert Signal.OUTCOME_FAILED in platform.evidence(START, START + 3600, bucket_s=60).signals
 
 
 def test_outcomes_that_nobody_asks_for_are_unknown():
     _, found = evidence({}, {})
     assert Signal.OUTCOME_FAILED not in found.signals
+
+
+BY_TARGET = ["flowId", "flowVersion", "exitReason", "transferType", "transferTargetName"]
+HANGS_UP = group(bucket(3, "tFlow", 4), exitReason="DISCONNECT")
+SALES, PHONE, NAMELESS = (
+    group(bucket(3, "tFlow", count), exitReason="TRANSFER", transferType=kind, **more)
+    for count, kind, more in (
+        (20, "ACD", {"transferTargetName": "Sales"}),
+        (7, "NUMBER", {"transferTargetName": "+49 30 1234567", "transferTargetAddress": "tel:+49301234567"}),
+        (3, "ACD", {"transferTargetAddress": "7d0b7a3f-0000-4000-8000-000000000001"}),
+    )
+)
+
+
+def by_target(*answers: httpx.Response):
+    wire = Wire(answers)
+    cloud = wire.platform(deadline_s=1, transfers=True)
+    return wire, cloud, cloud.evidence(START, START + 3600, bucket_s=60)
+
+
+def test_exits_are_told_by_transfer_target_without_a_query_more_and_no_address_is_kept():
+    wire, _, found = by_target(ok({"results": [SALES, HANGS_UP, PHONE, NAMELESS]}), NOTHING)
+    assert [asked["groupBy"] for asked in wire.bodies()] == [BY_TARGET, BY_TARGET[:2]]
+    told = found.outcomes[FLOW_ID, "14.0"][START + 180]
+    assert told.exits == {"TRANSFER": 30, "DISCONNECT": 4}
+    assert told.transfers == {Target("ACD", "Sales"): 20, Target("NUMBER"): 7, Target("ACD"): 3}
+    assert "1234567" not in repr(found)
+    assert Signal.ROUTING_SHIFT in found.signals
+
+
+def wire_of(with_targets: httpx.Response, without: httpx.Response) -> Wire:
+    """Answers the queries for exits by whether they ask for targets, and has no entries."""
+    wire = Wire()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if b"tFlow" not in request.content:
+            return NOTHING
+        return with_targets if b"transferType" in request.content else without
+
+    wire.answer_always(answer)
+    return wire
+
+
+def test_who_does_not_look_at_transfers_does_not_ask_for_them():
+    wire, found = evidence({"results": [SALES]}, {})
+    assert [asked["groupBy"] for asked in wire.bodies()] == [BY_TARGET[:3], BY_TARGET[:2]]
+    assert Signal.ROUTING_SHIFT not in found.signals
+
+
+def test_an_error_exit_that_names_a_target_is_no_transfer():
+    failed = group(bucket(3, "tFlow", 5), exitReason="FLOW_ERROR_DISCONNECT", transferType="ACD")
+    _, _, found = by_target(ok({"results": [failed]}), NOTHING)
+    assert found.outcomes[FLOW_ID, "14.0"][START + 180] == Outcomes(0, {"FLOW_ERROR_DISCONNECT": 5})
+
+
+def test_where_targets_are_refused_exits_are_told_without_them_from_then_on(caplog):
+    wire = wire_of(refused(400), ok({"results": [HANGS_UP]}))
+    cloud = wire.platform(deadline_s=1, transfers=True)
+    for _ in range(2):
+        found = cloud.evidence(START, START + 3600, bucket_s=60)
+        assert found.outcomes[FLOW_ID, "14.0"][START + 180].exits == {"DISCONNECT": 4}
+        assert Signal.ROUTING_SHIFT not in found.signals
+    asked = ["transferType" in body["groupBy"] for body in wire.bodies()]
+    assert asked == [*([True] * 4), *([False] * 4)], "an eighth of the time may be too much as well, but not twice"
+    assert caplog.text.count("transfers_not_told") == 1
+
+
+@pytest.mark.parametrize(
+    ("without", "is_told", "asked"),
+    [
+        pytest.param([SALES, HANGS_UP], False, 6, id="other exits are left out"),
+        pytest.param([SALES], True, 8, id="there are no others"),
+    ],
+)
+def test_where_all_exits_are_transfers_they_are_asked_for_once_more_without_targets(without, is_told, asked, caplog):
+    wire = wire_of(ok({"results": [SALES]}), ok({"results": without}))
+    cloud = wire.platform(deadline_s=1, transfers=True)
+    for _ in range(2):
+        found = cloud.evidence(START, START + 3600, bucket_s=60)
+        assert (Signal.ROUTING_SHIFT in found.signals) == is_told
+        exits = found.outcomes[FLOW_ID, "14.0"][START + 180].exits
+        assert exits == ({"TRANSFER": 20} if is_told else {"TRANSFER": 20, "DISCONNECT": 4})
+    assert len(wire.requests) == asked
+    assert caplog.text.count("transfers_not_told") == (not is_told)
+
+
+def test_once_other_exits_were_told_with_targets_a_flow_that_only_transfers_is_not_asked_for_twice():
+    wire = Wire()
+    cloud = wire.platform(deadline_s=1, transfers=True)
+    for told in (HANGS_UP, SALES, SALES):
+        wire.answer_always(
+            lambda request, told=told: ok({"results": [told]}) if b"tFlow" in request.content else NOTHING
+        )
+        found = cloud.evidence(START, START + 3600, bucket_s=60)
+        assert Signal.ROUTING_SHIFT in found.signals
+    assert len(wire.requests) == 6
+
+
+@pytest.mark.parametrize(("status", "left_out"), [(413, 1000), (409, WITHOUT_TARGETS), (500, WITHOUT_TARGETS)])
+def test_exits_that_cannot_be_told_by_target_are_told_without_for_a_while_or_for_good(status, left_out):
+    wire = Wire()
+    wire.answer_always(lambda request: refused(status) if b"transferType" in request.content else NOTHING)
+    platform = wire.platform(deadline_s=1, transfers=True)
+    for _ in range(min(left_out, 40) + 1):
+        found = platform.evidence(START, START + 60, bucket_s=60)
+        assert Signal.ROUTING_SHIFT not in found.signals
+        assert Signal.ERROR_EXIT in found.signals
+
+    wire.answer_always(lambda _: NOTHING)
+    again = platform.evidence(START, START + 60, bucket_s=60)
+    assert (Signal.ROUTING_SHIFT in again.signals) == (left_out == WITHOUT_TARGETS)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_any_other_failure_of_the_query_for_exits_is_no_evidence(status):
+    wire = Wire()
+    wire.answer_always(lambda _: refused(status))
+    with pytest.raises(GenesysError):
+        wire.platform(deadline_s=1, transfers=True).evidence(START, START + 60, bucket_s=60)
+    assert all("transferType" in body["groupBy"] for body in wire.bodies())
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ class Cloud:
     """An organization that can only list its flows."""
 
     rate_limit: RateLimit | None = None
+    jobs = None
 
     def __init__(self, *listed: Flow, problem: GenesysError | None = None) -> None:
         self._listed = list(listed)

@@ -85,6 +85,28 @@ def test_a_relative_signal_is_compared_with_the_flows_own_past(
     assert configured.threshold_of(signal, baseline) == (None if threshold is None else pytest.approx(threshold))
 
 
+@pytest.mark.parametrize("signal", RELATIVE)
+@pytest.mark.parametrize(
+    ("baseline", "spread", "threshold"),
+    [
+        pytest.param(0.25, 0.0, 0.45, id="every hour is alike"),
+        pytest.param(0.25, 0.02, 0.45, id="hours differ a little"),
+        pytest.param(0.25, 0.05, 0.65, id="hours differ: eight times as far"),
+        pytest.param(0.25, 0.09, None, id="hours differ so much that more could not be told apart"),
+        pytest.param(0.02, 0.05, 0.1, id="rare: five times as often, however the hours differ"),
+        pytest.param(None, 0.05, None, id="nobody knows what is usual"),
+    ],
+)
+def test_a_share_that_varies_by_itself_must_become_more_than_it_varies(
+    signal: Signal, baseline: float | None, spread: float, threshold: float | None
+) -> None:
+    configured = ExporterPolicy.model_validate({"match": "*"})
+    assert configured.threshold_of(signal, baseline, spread) == (
+        None if threshold is None else pytest.approx(threshold)
+    )
+    assert configured.threshold_of(Signal.ERROR_EXIT, baseline, spread) == configured.threshold(baseline)
+
+
 @given(baseline=st.none() | st.floats(0, 1), signal=st.sampled_from(RELATIVE), explicit=ratios)
 def test_a_threshold_of_errors_never_says_anything_about_another_signal_and_both_programs_agree(
     baseline: float | None, signal: Signal, explicit: float

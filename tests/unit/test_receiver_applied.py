@@ -37,6 +37,8 @@ def test_a_type_that_is_not_proved_has_a_highest_mode(tmp_path: Path, kind: str,
     [
         ("inqueuecall", Signal.CALLER_HANGUP, Mode.OBSERVE),
         ("inqueueemail", Signal.CALLER_HANGUP, Mode.OBSERVE),
+        ("inqueuecall", Signal.ROUTING_SHIFT, Mode.OBSERVE),
+        ("inboundcall", Signal.ROUTING_SHIFT, Mode.AUTO),
         ("inqueuecall", Signal.ERROR_EXIT, Mode.AUTO),
         ("inqueuecall", Signal.STUCK, Mode.AUTO),
         ("inboundcall", Signal.CALLER_HANGUP, Mode.AUTO),

@@ -181,7 +181,7 @@ def test_a_chain_without_the_record_of_its_head_is_broken(rows: list[Row]) -> No
 
 @given(CHAINS)
 def test_a_line_of_the_export_can_be_checked_with_the_one_before(rows: list[Row]) -> None:
-    """In the words of the README: whoever checks needs nothing of ours."""
+    """In the words of docs/audit.md: whoever checks needs nothing of ours."""
     previous = [BEFORE_THE_FIRST, *(row.hash for row in rows)]
     lines = [line(row, before) for row, before in zip(rows, previous, strict=False)]
     for text in lines:

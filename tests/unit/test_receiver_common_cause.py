@@ -7,6 +7,7 @@ import pytest
 from genesys.evidence import Evidence, Outcomes, Signal
 from genesys.flows import Flow
 from genesys.probation import ProbationLimits
+from genesys.transfers import Target
 from receiver.common_cause import CommonCause, CommonCauseLimits, Neighbour, find_common_cause, survey
 from receiver.config import FlowPolicy
 
@@ -206,12 +207,21 @@ def test_a_cause_is_common_to_flows_that_fail_by_the_same_signal_or_by_errors(
     assert find_common_cause([*others, *[HEALTHY] * 9], DEFAULTS, signal=signal).found is found
 
 
-def test_a_flow_that_hangs_up_on_more_callers_than_before_fails_by_that_signal_alone() -> None:
+@pytest.mark.parametrize(
+    ("before", "failing"),
+    [
+        pytest.param((60, 60), {Signal.FLOW_DISCONNECT: True}, id="more than ever"),
+        pytest.param((0, 240), {}, id="its hours always differed"),
+    ],
+)
+def test_a_flow_that_hangs_up_on_more_callers_than_before_fails_by_that_signal_alone(
+    before: tuple[int, int], failing: dict[Signal, bool]
+) -> None:
     def leaving(hung_up: int, of: int) -> Outcomes:
         return Outcomes(of, {"FLOW_DISCONNECT": hung_up, "TRANSFER": of - hung_up})
 
     recent = {("f0", "1.0"): {END - 60 * age: leaving(8 if age <= 20 else 1, 10) for age in range(1, 61)}}
-    past = {("f0", "1.0"): {END - 3600 * age: leaving(60, 600) for age in range(1, 60)}}
+    past = {("f0", "1.0"): {END - 3600 * age: leaving(before[age % 2], 600) for age in range(1, 60)}}
     (found,) = survey(
         Evidence(END - 3600, END, 60, recent),
         Evidence(0, END, 3600, past),
@@ -219,4 +229,30 @@ def test_a_flow_that_hangs_up_on_more_callers_than_before_fails_by_that_signal_a
         policy_for=lambda _: POLICY,
         probation=ProbationLimits(),
     )
-    assert found.failing == {Signal.FLOW_DISCONNECT: True}
+    assert found.failing == failing
+
+
+def routed(target: str, *, live_at: float) -> tuple[Neighbour, ...]:
+    """A flow that sent six of ten calls to Service until noon, and in the newest 20 minutes eight to `target`."""
+    flow = replace(FLOW, live_version="2.0", live_published_at=live_at)
+
+    def to(name: str, calls: int, volume: int) -> Outcomes:
+        return Outcomes(
+            volume, {"TRANSFER": calls, "DISCONNECT": volume - calls}, transfers={Target("ACD", name): calls}
+        )
+
+    minutes = {("f0", "2.0"): {END - 60 * age: to(target, 8, 10) for age in range(1, 21)}}
+    hours = {("f0", "1.0"): {END - 3600 * age: to("Service", 360, 600) for age in range(2, 60)}}
+    return survey(
+        Evidence(END - 3600, END, 60, minutes),
+        Evidence(0, END, 3600, hours),
+        [flow],
+        policy_for=lambda _: POLICY,
+        probation=ProbationLimits(),
+    )
+
+
+def test_a_flow_whose_callers_are_sent_elsewhere_fails_by_that() -> None:
+    (shifted,), (usual,) = routed("Catch-all", live_at=END - 1200.0), routed("Service", live_at=END - 1200.0)
+    assert shifted.failing == {Signal.ROUTING_SHIFT: False}
+    assert usual.failing == {}

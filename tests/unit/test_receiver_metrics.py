@@ -2,19 +2,21 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from genesys.audit import Change
 from receiver.catalogue import CATALOGUE, SHARED_METRICS
 from receiver.config import ReceiverSettings
 from receiver.metrics import Outcome, ReceiverMetrics, Sending, Step
 from receiver.policy import Verdict
 from receiver.shared_state import MAX_AGE_S
-from receiver.store import controls, leases, outbox
-from receiver.store.database import Store
+from receiver.store import changes, controls, feeds, leases, outbox
+from receiver.store.database import Store, clock
 from receiver.store.rollbacks import ASKED, DENIED_BY, ENDS, State
 from tests.receiver_world import ORGS, opened, put_alert, put_decision, put_rollback, settings_of
 
@@ -49,7 +51,7 @@ def samples(metrics: ReceiverMetrics) -> Samples:
 
 def named(found: Samples, name: str) -> dict[tuple[str, ...], float]:
     """The samples of one metric by their label values, in the order of the catalogue."""
-    metric = CATALOGUE[f"genesys_rollback_{name}"]
+    metric = CATALOGUE[name if name in CATALOGUE else f"genesys_rollback_{name}"]
     return {
         tuple(dict(labels)[label] for label in metric.labels): value
         for (sample, labels), value in found.items()
@@ -101,6 +103,27 @@ def test_an_idle_receiver_says_so_for_every_organization_and_sink(metrics: Recei
     for name in ("lockout_active", "maintenance_active", "attempt_state", "last_decision_timestamp_seconds"):
         assert named(found, name) == {}
     assert named(found, "store_up") == {(): 1}
+
+
+def test_a_feed_is_current_for_three_readings_after_its_last_success(tmp_path: Path) -> None:
+    names = ("never", "lately", "long-ago", "failing")
+    pages = [{"name": name, "url": "https://status.example.org", "covers": [{"org": "retail"}]} for name in names]
+    settings = settings_of(tmp_path, feeds={"statuspage": [one | {"poll_s": 100.0} for one in pages]})
+    now = time.time()
+    with opened(settings) as store:
+        with store.begin() as tx:
+            for name, ago_s, problem in (
+                ("lately", 200, ""),
+                ("long-ago", 400, ""),
+                ("failing", 200, ""),
+                ("failing", 10, "down"),
+            ):
+                feeds.claim(tx, name, now=now - ago_s, next_at=now)
+                feeds.finish(tx, name, asked_at=now - ago_s, problem=problem)
+        found = samples(ReceiverMetrics(store, settings, ORGS))
+    assert named(found, "feed_current") == {("never",): 0, ("lately",): 1, ("long-ago",): 0, ("failing",): 1}
+    last = named(found, "feed_last_success_timestamp_seconds")
+    assert last == pytest.approx({("lately",): now - 200, ("long-ago",): now - 400, ("failing",): now - 200})
 
 
 @pytest.mark.parametrize(("org", "paused"), [("bank", {"bank"}), ("*", {"retail", "bank"})])
@@ -321,4 +344,23 @@ def test_every_metric_says_how_receivers_are_put_together(metric: object) -> Non
 
 
 def test_every_name_has_the_prefix_of_the_receiver() -> None:
-    assert all(name.startswith("genesys_rollback_") for name in CATALOGUE)
+    """But for what is not the bridge's own doing."""
+    strangers = {name for name in CATALOGUE if not name.startswith("genesys_rollback_")}
+    assert strangers == {"genesys_change_timestamp_seconds"}
+
+
+def test_the_newest_change_of_each_object_is_shown_and_our_own_is_not(metrics: ReceiverMetrics, store: Store) -> None:
+    entry = Change("e1", 0.0, "Routing", "Update", "Queue", "q-1", "Sales", None, "Ann", None, None)
+    with store.begin() as tx:
+        now = clock(tx)
+        told = [
+            replace(entry, at=now - 60),
+            replace(entry, id="e2", at=now - 30, by="Bob"),
+            replace(entry, id="e3", at=now - 10, client_id="ours"),
+            replace(entry, id="e4", at=now - 2 * 86400, object_id="q-2"),
+        ]
+        changes.put(tx, ORGS[0], told, own_client_id="ours", now=now)
+        changes.put(tx, "not configured", told, own_client_id="ours", now=now)
+    assert named(samples(metrics), "genesys_change_timestamp_seconds") == {
+        (ORGS[0], "queue", "q-1", "Sales", "Bob"): pytest.approx(now - 30)
+    }

@@ -76,7 +76,7 @@ def test_every_guard_can_hold_back() -> None:
             {"flow": replace(FLOW, operation=Operation("op", complete=True, status="SUCCESS"))},
             id="the last operation is complete",
         ),
-        pytest.param({"evidence": replace(EVIDENCE, baseline_ratio=None)}, id="the earlier ratio is unknown"),
+        pytest.param({"evidence": replace(EVIDENCE, baseline_ratio=None, scatter=None)}, id="the past is unknown"),
     ],
 )
 def test_what_is_within_its_limit_holds_nothing_back(changes: dict[str, Any]) -> None:

@@ -9,6 +9,8 @@ from receiver.policy import Guard, Verdict, decide
 from receiver.situation import Mode, Suppression
 from tests.unit.policy_world import BROKEN, GOOD, LIMITS, NOW
 
+EXCESS = "75 errors of 150 in 15m (50.0%; threshold 5.0%, earlier ratio 1.00%, scatter 1.0"
+
 # With nothing against it: what each guard finds, and what it allows.
 WORDS: dict[Verdict, tuple[str, str]] = {
     Verdict.UNKNOWN_CONTRACT: (
@@ -32,7 +34,7 @@ WORDS: dict[Verdict, tuple[str, str]] = {
     Verdict.RESTORED_BY_BRIDGE: ("no", "not made live by the bridge"),
     Verdict.STALE_EVIDENCE: ("60 s old", "read, and at most 300 s old"),
     Verdict.NOT_CONFIRMED: (
-        "75 errors of 150 in 15m (50.0%; threshold 5.0%, earlier ratio 1.00%; strength 60.0, 15 breached minutes)",
+        f"{EXCESS}; strength 60.0, 15 breached minutes)",
         "an excess of errors that is neither chance nor over",
     ),
     Verdict.ESTABLISHED: ("on probation", "a version on probation"),
@@ -80,12 +82,10 @@ FOUND: dict[str, str] = {
     "made live by the bridge": "rollback r0",
     "old evidence": "301 s old",
     "no evidence": "unknown: evidence problem",
-    "healthy again": (
-        "75 errors of 150 in 15m (50.0%; threshold 5.0%, earlier ratio 1.00%; strength 60.0, 15 breached minutes); "
-        "healthy again: 10 of the newest 20"
-    ),
+    "healthy again": (f"{EXCESS}; strength 60.0, 15 breached minutes); healthy again: 10 of the newest 20"),
     "no excess": (
-        "1 errors of 150 in 15m (0.7%; threshold 5.0%, earlier ratio 1.00%; strength -9.0, 0 breached minutes)"
+        "1 errors of 150 in 15m (0.7%; threshold 5.0%, earlier ratio 1.00%, scatter 1.0; strength -9.0, "
+        "0 breached minutes)"
     ),
     "off probation": "left probation",
     "probation is unknown": "unknown: evidence problem",

@@ -35,6 +35,7 @@ class Cloud:
     """Answers everything, and notes what it was asked for."""
 
     rate_limit: RateLimit | None = None
+    jobs = None
 
     def __init__(self, flows: int = 3) -> None:
         self.known = {f"f{number}": replace(FLOW, id=f"f{number}") for number in range(flows)}

@@ -7,7 +7,7 @@ import pytest
 from genesys.evidence import Evidence, Outcomes, Signal, Tally
 from genesys.excess import Finding, WindowFinding
 from genesys.flows import Flow, FlowVersion
-from receiver.findings import live_since, services
+from receiver.findings import evidence_problem, live_since, services
 from receiver.reader import Read, Reading
 from receiver.situation import VersionEvidence
 from receiver.store.alerts import StoredAlert
@@ -117,6 +117,33 @@ def test_a_version_served_in_the_buckets_in_which_it_had_conversations() -> None
     assert services(history, "flow-1", Signal.ERROR_EXIT) == {"13.0": Service(Tally(2, 100, 100), 3600.0)}
 
 
+TOLD = Read(Evidence(END - 3600, END, 60, {}))
+TOLD_ERRORS = Read(Evidence(END - 3600, END, 60, {}, frozenset({Signal.ERROR_EXIT})))
+
+
+@pytest.mark.parametrize(
+    ("signal", "reading", "says"),
+    [
+        pytest.param("error_exit", replace(NOTHING, evidence=Read(None, "HTTP 503")), "HTTP 503", id="not read"),
+        pytest.param("error_exit", replace(NOTHING, history=Read(None, "HTTP 500")), "HTTP 500", id="no history"),
+        pytest.param("mood", replace(NOTHING, history=TOLD), "the signal is unknown", id="another signal"),
+        pytest.param(
+            "stuck", replace(NOTHING, evidence=TOLD_ERRORS), "in this dialect", id="the guide knows errors only"
+        ),
+        pytest.param(
+            "outcome_failed", replace(NOTHING, evidence=TOLD_ERRORS), "or analytics.outcomes is not in", id="outcomes"
+        ),
+        pytest.param(
+            "action_slow", replace(NOTHING, evidence=TOLD_ERRORS), "or analytics.data_actions is not in", id="actions"
+        ),
+        pytest.param("action_slow", replace(NOTHING, history=TOLD), "or they are not in", id="actions of others"),
+        pytest.param("stuck", replace(NOTHING, history=TOLD), "nobody knows the flow's own earlier ratio", id="new"),
+    ],
+)
+def test_why_there_is_no_evidence_is_told_with_what_to_change(signal: str, reading: Reading, says: str) -> None:
+    assert says in evidence_problem(replace(ALERT, signal=signal), reading)
+
+
 FOUND = WindowFinding("15m", errors=9, volume=96, breach_minutes=4, strength=1.5, accuses=True, acquits=False)
 ACQUITTING = WindowFinding("2m", errors=0, volume=20, breach_minutes=0, strength=-4.0, accuses=False, acquits=True)
 EVIDENCE = VersionEvidence(
@@ -124,6 +151,7 @@ EVIDENCE = VersionEvidence(
     live_since=5000.0,
     threshold_ratio=0.05,
     baseline_ratio=0.0123,
+    scatter=1.66,
     finding=Finding((ACQUITTING, FOUND), FOUND, None),
     newest=Tally(2, 9, 9),
     recovered=False,
@@ -133,8 +161,19 @@ EVIDENCE = VersionEvidence(
 def test_evidence_that_confirms_is_told_with_counts_window_and_threshold() -> None:
     assert EVIDENCE.confirms
     assert EVIDENCE.describe() == (
-        "9 errors of 96 in 15m (9.4%; threshold 5.0%, earlier ratio 1.23%; strength 1.5, 4 breached minutes)"
+        "9 errors of 96 in 15m (9.4%; threshold 5.0%, earlier ratio 1.23%, scatter 1.7; strength 1.5, "
+        "4 breached minutes)"
     )
+
+
+def test_what_is_not_known_of_the_past_is_told_as_unknown() -> None:
+    nothing = replace(EVIDENCE, baseline_ratio=None, scatter=None)
+    assert "earlier ratio unknown, scatter unknown;" in nothing.describe()
+
+
+def test_evidence_that_is_made_up_of_parts_names_them() -> None:
+    told = replace(EVIDENCE, parts=("9 of 50 of data action look-up", "0 of 46 of data action order")).describe()
+    assert told.endswith("4 breached minutes); 9 of 50 of data action look-up, 0 of 46 of data action order")
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from genesys.evidence import Evidence, Outcomes
+from genesys.evidence import EVERY_SIGNAL, Evidence, Outcomes, Signal
 from genesys.flows import Flow
+from genesys.transfers import Target
 from receiver.reader import Read, Reading, unread
 from receiver.store.rollbacks import Kind, Rollback, State
 from receiver.verification import Verified, verify
@@ -141,3 +142,40 @@ def test_the_target_is_held_to_the_threshold_that_accused_its_successor() -> Non
 
     assert verified is not None
     assert verified.state is State.SUCCEEDED
+
+
+def sent(target: str, calls: int) -> Outcomes:
+    return Outcomes(20, {"TRANSFER": calls, "DISCONNECT": 20 - calls}, transfers={Target("ACD", target): calls})
+
+
+@pytest.mark.parametrize(
+    ("minutes", "state"),
+    [
+        pytest.param([sent("Service", 18)] * 15, State.SUCCEEDED, id="callers go elsewhere"),
+        pytest.param([sent("Catch-all", 18)] * 15, State.INEFFECTIVE, id="callers go there as well"),
+    ],
+)
+def test_of_transfers_the_same_target_is_looked_at(minutes: list[Outcomes], state: State) -> None:
+    facts = {"signal": "routing_shift", "transfer_type": "ACD", "transfer_target": "Catch-all"}
+    found = judged(reading(*minutes), rollback=replace(ROLLBACK, facts=facts))
+    assert found is not None
+    assert found.state is state
+
+
+@pytest.mark.parametrize(
+    ("signals", "facts"),
+    [
+        pytest.param(EVERY_SIGNAL - {Signal.ROUTING_SHIFT}, {"transfer_type": "ACD"}, id="transfers are not told"),
+        pytest.param(EVERY_SIGNAL, {}, id="nobody knows which target"),
+    ],
+)
+def test_what_cannot_be_counted_is_no_success(signals: frozenset[Signal], facts: dict[str, str]) -> None:
+    of = reading(*[sent("Service", 18)] * 15)
+    evidence = of.evidence.value
+    assert evidence is not None
+    of = replace(of, evidence=Read(replace(evidence, signals=signals)))
+    rollback = replace(ROLLBACK, facts={"signal": "routing_shift"} | facts)
+    assert judged(of, rollback=rollback) is None
+    found = judged(of, rollback=rollback, now=DEADLINE)
+    assert found is not None
+    assert found.state is State.UNVERIFIED

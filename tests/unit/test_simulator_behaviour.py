@@ -71,6 +71,15 @@ def test_what_is_told_of_a_transfers_target_is_a_switch(
     assert set(counts) == {("tFlow", "ACD", named, addressed)}
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_what_has_no_value_of_a_dimension_is_told_by_it_only_if_the_switch_says_so(told: bool) -> None:
+    org = published(exits=[CATCH_ALL, {"reason": "DISCONNECT", "share": 1.0}], switches=Switches(unset_dimensions=told))
+    counts = of_version(org, "14.0", "exitReason", "transferType", metrics=["tFlow"])
+    assert {key[1] for key in counts} >= ({"TRANSFER", "DISCONNECT"} if told else {"TRANSFER"})
+    assert (("tFlow", "DISCONNECT", None) in counts) == told
+    assert ("tFlow", "DISCONNECT") in of_version(org, "14.0", "exitReason", metrics=["tFlow"])
+
+
 def test_stuck_calls_enter_and_leave_only_long_after() -> None:
     good, stuck = published(), published(stuck_ratio=0.9)
     entered = of_version(good, "14.0")["nFlow",]

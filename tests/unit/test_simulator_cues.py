@@ -207,7 +207,7 @@ def test_frozen_reads_show_what_was_when_the_fault_was_set_and_nothing_of_that_m
         ({"kind": "slow", "delay_s": 3, "as_date": True}, "as_date belongs to kind throttle, not to slow"),
         (
             {"kind": "drop_after", "delay_s": 3},
-            "delay_s belongs to kind slow or hang or publish_late, not to drop_after",
+            "delay_s belongs to kind slow or hang or publish_late or upload_late, not to drop_after",
         ),
     ],
 )

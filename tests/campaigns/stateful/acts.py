@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 from genesys.errors import Unavailable
 from receiver import orders
+from receiver.desk import Desk, NotKnown, NotReadable, Order, Plan
 from receiver.orders import NotPossible
 from receiver.payload import Alert
 from receiver.store import alerts, controls, quarantines, rollbacks
@@ -181,6 +183,24 @@ def undo(world: World, org: str, flow_id: str) -> None:
             world.past.undos[ordered.id] = newest.id
 
 
+def order_by_hand(world: World, org: str, flow_id: str) -> None:
+    """Somebody wants the live version rolled back, and names no guard to be passed; asked is the first process."""
+    desk = Desk(world.processes[0].tools[org], Lock())
+
+    def keep(tx: Transaction, plan: Plan) -> Rollback:
+        planned = plan(tx)
+        world.past.asked.add(planned.id)
+        world.past.approved[planned.id] = planned.target_version
+        return planned
+
+    try:
+        desk.roll_back(org, flow_id, Order("callers hear silence"), keep, by=WHO)
+    except (NotKnown, NotPossible, NotReadable):
+        world.tally.counts["not possible"] += 1
+    else:
+        world.tally.counts["by hand"] += 1
+
+
 def publish(world: World, org: str, flow_id: str, what: str) -> None:
     """Somebody else publishes: a new version, good or bad, the one before, or the live one anew."""
     cloud = world.clouds[org]
@@ -293,6 +313,7 @@ ACTS: Mapping[str, Callable[..., None]] = {
         approve,
         deny,
         undo,
+        order_by_hand,
         publish,
         ratios,
         outcome,

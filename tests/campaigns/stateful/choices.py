@@ -42,7 +42,7 @@ orders: Acts = st.one_of(
 
 wishes: Acts = st.one_of(
     st.sampled_from(["approve", "approve", "approve", "deny"]).map(lambda name: Act(name, ("retail", ASKED))),
-    flows.map(lambda flow: Act("undo", flow)),
+    st.sampled_from(["undo", "order_by_hand"]).flatmap(lambda name: flows.map(lambda flow: Act(name, flow))),
 )
 
 publishes: Acts = st.builds(

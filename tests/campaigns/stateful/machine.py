@@ -145,7 +145,7 @@ class Campaign(Core):
 
     @rule(act=choices.wishes)
     def wish(self, act: Act) -> None:
-        """Somebody approves, denies or undoes a rollback, if there is one."""
+        """Somebody approves, denies or undoes a rollback, if there is one, or orders one."""
         self.step(act)
 
     @rule(seconds=before_a_round, number=processes)
@@ -155,6 +155,16 @@ class Campaign(Core):
         self.step(Act("deliver", (org, flow_id, 0, 180.0, True)))
         self.round(2.0, number, org)
         self.step(Act("approve", (org, flow_id)))
+        self.round(seconds, number, org)
+
+    @rule(flow=flows, seconds=before_a_round, number=processes)
+    def regret(self, flow: tuple[str, str], seconds: float, number: int) -> None:
+        """A version that fails is rolled back, and somebody wants that undone."""
+        org, _ = flow
+        self.deploy_badly(flow, 1000.0)
+        self.round(2.0, number, org)
+        self.round(31.0, number, org)
+        self.step(Act("undo", flow))
         self.round(seconds, number, org)
 
     @rule(seconds=before_a_round, number=processes, org=orgs, one=anywhere(st.just(CRASH)))

@@ -22,10 +22,16 @@ Broken = Iterator[str]
 
 
 def one_rollback_at_a_time(commit: Commit, past: Past) -> Broken:
-    """Never two of one organization between planned and confirming; what people have ordered waits for its turn."""
+    """Never two of one organization between planned and confirming.
+
+    What people have ordered waits for its turn; and what is only planned waits for what they order to be done now.
+    """
+    leased = commit.after.leased
+    first = {one.org for one in leased if (one.by_hand or one.is_undo) and one.state != "planned"}
     found: dict[str, set[str]] = {}
-    for attempt in commit.after.leased:
-        if attempt.ordered and attempt.state == "planned" and attempt.id not in past.first_permits:
+    for attempt in leased:
+        waits = attempt.state == "planned" and attempt.id not in past.first_permits
+        if waits and (attempt.ordered or attempt.org in first):
             continue
         found.setdefault(attempt.org, set()).add(attempt.group)
     yield from (f"{len(groups)} at once in {org}: {sorted(groups)}" for org, groups in found.items() if len(groups) > 1)
@@ -62,8 +68,8 @@ def one_holder_of_a_lease(commit: Commit, _: Past) -> Broken:
 
 
 def written_under_the_lease(commit: Commit, _: Past) -> Broken:
-    """Whoever was overtaken plans nothing and permits nothing; people order an undo without a lease."""
-    planned = (one for one in commit.planned if not one.is_undo)
+    """Whoever was overtaken plans nothing and permits nothing; people order without a lease."""
+    planned = (one for one in commit.planned if not one.ordered)
     written = [*planned, *(attempt for attempt, _ in commit.permits)]
     for attempt in written:
         lease = commit.after.leases.get(f"org:{attempt.org}")
@@ -74,9 +80,9 @@ def written_under_the_lease(commit: Commit, _: Past) -> Broken:
 def outside_every_lockout(attempt: Attempt, permit: Permit, _process: str, past: Past) -> Broken:
     """Never a first permit within a lockout after another rollback of the organization has started.
 
-    An undo passes it and starts none.
+    An undo passes it and starts none; what is ordered by hand passes it, and starts one.
     """
-    if permit.number > 1 or attempt.is_undo:
+    if permit.number > 1 or attempt.is_undo or attempt.by_hand:
         return
     for other, at in past.first_permits.items():
         if past.rows.attempts[other].is_undo:
@@ -87,8 +93,11 @@ def outside_every_lockout(attempt: Attempt, permit: Permit, _process: str, past:
 
 
 def within_the_budget(attempt: Attempt, permit: Permit, _process: str, past: Past) -> Broken:
-    """Never more rollbacks that were sent in a day than the configuration allows; an undo does not count."""
-    if attempt.is_undo:
+    """Never more rollbacks that were sent in a day than the configuration allows; an undo does not count.
+
+    What is ordered by hand counts for the others, and passes it.
+    """
+    if attempt.is_undo or attempt.by_hand:
         return
     since = permit.issued_at - DAY_S
     lately = [
@@ -103,7 +112,10 @@ def within_the_budget(attempt: Attempt, permit: Permit, _process: str, past: Pas
 
 
 def obeyed_every_stop(attempt: Attempt, permit: Permit, process: str, past: Past) -> Broken:
-    """Never a permit after a pause, hold, window or silence that was there before it; an undo passes them."""
+    """Never a permit after a pause, hold, window or silence that was there before it.
+
+    An undo passes them all, what is ordered by hand pauses and windows.
+    """
     if attempt.is_undo:
         return
     yield from past.stops.against(attempt, process, permit.issued_at)

@@ -24,10 +24,15 @@ class Attempt:
     shadow: bool
     undoes: str | None  # the rollback that people want to have undone
     approved_by: str | None
+    overrides: str | None  # guards that a person has named who ordered it by hand, perhaps none
 
     @property
     def is_undo(self) -> bool:
         return self.undoes is not None
+
+    @property
+    def by_hand(self) -> bool:
+        return self.overrides is not None
 
     @property
     def ordered(self) -> bool:
@@ -88,7 +93,7 @@ def read(reader: Reader, before: Rows = NOTHING, *, only_leases: bool = False) -
 _LEASES = "SELECT name, owner, fence, expires_at FROM leases"
 _ATTEMPTS = (
     "SELECT id, org, object_id, accused_version, target_version, state, attempt_id, live_since, shadow, undoes, "
-    "approved_by FROM rollbacks"
+    "approved_by, overrides FROM rollbacks"
 )
 _PERMITS = "SELECT rollback_id, number, target_version, issued_at, valid_until, answer FROM permits ORDER BY number"
 _DECIDED = "SELECT rollback_id, count(*) FROM decisions WHERE verdict = 'roll_back' GROUP BY rollback_id"

@@ -54,13 +54,14 @@ class Stops:
 
     def against(self, attempt: Attempt, process: str, now: float) -> Iterator[str]:
         """Why a process must not give a permit now."""
-        yield from (f"paused: {one}" for one in self.paused & {EVERY, attempt.org})
+        if not attempt.by_hand:
+            yield from (f"paused: {one}" for one in self.paused & {EVERY, attempt.org})
+            yield from (f"in window {one.id}" for one in self.windows.values() if one.covers(attempt, now))
         yield from (
             f"held for {owner}"
             for org, flow_id, owner in self.held
             if org == attempt.org and flow_id in (EVERY, attempt.flow_id)
         )
-        yield from (f"in window {one.id}" for one in self.windows.values() if one.covers(attempt, now))
         answer = self.answered.get((process, attempt.org))
         if answer is None or now - answer.since > MAX_AGE_S:
             yield "Alertmanager has not answered for a minute"

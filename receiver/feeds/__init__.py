@@ -1,0 +1,1 @@
+"""Windows that others announce: calendars, change requests, known incidents. See docs/change-management.md."""

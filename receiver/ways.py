@@ -1,0 +1,11 @@
+"""Every way back by its strategy."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from receiver.redeploy import Redeploy
+from receiver.republish import Republish
+from receiver.strategy import Strategy
+from receiver.way import Way
+
+WAYS: Mapping[Strategy, Way] = MappingProxyType({Strategy.REPUBLISH: Republish(), Strategy.REDEPLOY: Redeploy()})
