@@ -34,8 +34,8 @@ FLOW_ERRORS = Metric(
     ("org", "flow_id", "flow_version", "signal", "window"),
     "Conversations of one flow version that ended badly in the window, by signal (routing_shift: that were transferred "
     "to the one target that has more than it had); of the live version only those since "
-    "genesys_flow_live_since_timestamp_seconds. Of signals that do not act only the windows 15m and 60m, and "
-    f"nothing where none ended so within the hour, or no threshold is known. {WINDOW_DELAY}",
+    "genesys_flow_live_since_timestamp_seconds. Of signals that do not act only the windows 15m and 60m, and nothing "
+    f"while fewer than six minutes of the hour were bad, or no threshold is known. {WINDOW_DELAY}",
 )
 FLOW_VOLUME = Metric(
     "genesys_flow_volume",

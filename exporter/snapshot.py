@@ -12,12 +12,15 @@ from exporter.config import ExporterConfig, FlowPolicy
 from exporter.live import LiveVersion, LiveVersions
 from exporter.metrics import Sample
 from genesys.evidence import WINDOWS, Columns, Evidence, Signal, Tally
+from genesys.excess import BREACH_MINUTES
 from genesys.flows import Flow
 from genesys.history import NOTHING_KNOWN, Baseline
 from genesys.routing import KnownShares, Shift, largest_shift, turned
 
 ALL_WINDOWS = tuple(WINDOWS)
 LONG_WINDOWS = ("15m", "60m")  # five windows for everything would be a page of 110 MB at 5,000 flows
+LEAST_BREACHED = min(BREACH_MINUTES[window] for window in LONG_WINDOWS)
+"""Bad minutes of the hour without which no long window can accuse."""
 
 Baselines = Mapping[tuple[str, Signal], Baseline]
 """A flow's own past by flow id and signal; absent while its ratio is unknown."""
@@ -71,7 +74,9 @@ def _versions_by_flow(evidence: Evidence) -> dict[str, set[str]]:
 def _live(snapshot: Snapshot, policy: FlowPolicy, flow_id: str, live: LiveVersion) -> Iterator[Sample]:
     """The version that can be accused: every window is there, 0 included, and counts only since it is live.
 
-    Of a signal that does not act there is nothing without a bad outcome: most flows never show one.
+    Of a signal that does not act there is nothing while it could not accuse: that is nearly always so, and with nine
+    signals Prometheus would have three times the work. The hour counts, so that a window that has just lost its last
+    bad minute too many is still told, and not bridged by the rules.
     """
     org, version = snapshot.org, live.version
     yield metrics.FLOW_LIVE_SINCE, (org, flow_id, version), live.since
@@ -79,20 +84,24 @@ def _live(snapshot: Snapshot, policy: FlowPolicy, flow_id: str, live: LiveVersio
     for signal in _known_signals(snapshot, policy):
         shift = _shift(snapshot, flow_id, live) if signal is Signal.ROUTING_SHIFT else None
         evidence = turned(snapshot.evidence, shift.target if shift else None)
-        if not _is_always_told(policy, signal) and not columns.errors(signal, evidence.towards):
-            continue
+        is_always_told = _is_always_told(policy, signal)
+        if not is_always_told and not columns.errors(signal, evidence.towards):
+            continue  # spares the counting
         baseline = shift.baseline if shift else snapshot.baselines.get((flow_id, signal), NOTHING_KNOWN)
         threshold = policy.threshold_of(signal, baseline.ratio, baseline.spread_ratio)
+        counts: Mapping[str, WindowCount] = {}
+        if threshold is not None:  # else there is nothing to compare them with
+            windows = _windows_of(policy, signal)
+            counts = count_windows(evidence, (flow_id, version), signal, threshold, live.since, windows)
+        if not is_always_told and (not counts or counts[LONG_WINDOWS[-1]].breached < LEAST_BREACHED):
+            continue
         yield metrics.FLOW_SIGNAL_ACTS, (org, flow_id, signal), signal in policy.act_on
         if baseline.ratio is not None:
             yield metrics.FLOW_BASELINE_RATIO, (org, flow_id, signal), baseline.ratio
         if baseline.scatter is not None:
             yield metrics.FLOW_SCATTER_RATIO, (org, flow_id, signal), baseline.scatter
-        if threshold is None:
-            continue  # there is nothing to compare the counts with
-        yield metrics.FLOW_THRESHOLD_RATIO, (org, flow_id, signal), threshold
-        windows = _windows_of(policy, signal)
-        counts = count_windows(evidence, (flow_id, version), signal, threshold, live.since, windows)
+        if threshold is not None:
+            yield metrics.FLOW_THRESHOLD_RATIO, (org, flow_id, signal), threshold
         for window, count in counts.items():
             yield from _window((org, flow_id, version, signal, window), count)
     yield from _passages(snapshot, flow_id, version, live.since)

@@ -16,7 +16,8 @@ POLL_S = 60
 POLL_DURATION_S = 2  # so a poll at :00 shows in the scrape at :15
 SCRAPE_S = 15
 STALE_AFTER_S = 180
-LONG_WINDOWS = ("15m", "60m")  # of a signal that does not act the exporter gives only these
+LONG_WINDOWS = ("15m", "60m")  # of a signal that does not act the exporter gives only these,
+LEAST_BREACHED = 6  # and nothing while the hour has fewer bad minutes, unless it is `error_exit`
 
 Calls = Callable[[str, int], Tally]
 """What one version of a flow has in the bucket that starts at a time."""
@@ -49,6 +50,10 @@ class Flow:
     def published(self, at: float) -> float:
         """When the version that is live at a time was published."""
         return max(moment for moment in self.publishes if moment <= at)
+
+    def is_told(self, breached: int) -> bool:
+        """Whether the exporter tells the signal, of a version with so many bad minutes in the hour."""
+        return self.acts or self.signal == "error_exit" or breached >= LEAST_BREACHED
 
     def tallies(self, version: str, starts: Iterable[int]) -> dict[int, Tally]:
         """By bucket start; a bucket belongs to the version that is live when it starts."""
@@ -126,28 +131,33 @@ class Exporter:
             f"genesys_data_end_timestamp_seconds{{{organization}}}": end,
             f'genesys_flow_info{{{of_flow},flow_name="Main IVR"}}': 1,
             f'genesys_flow_live_since_timestamp_seconds{{{of_flow},flow_version="{live}"}}': since,
-            f"genesys_flow_signal_acts{{{of_signal}}}": float(flow.acts),
         }
-        if flow.baseline_ratio is not None:
-            samples[f"genesys_flow_baseline_ratio{{{of_signal}}}"] = flow.baseline_ratio
-        if flow.scatter is not None:
-            samples[f"genesys_flow_scatter_ratio{{{of_signal}}}"] = flow.scatter
-        if flow.threshold_ratio is None:
-            return samples
-        samples[f"genesys_flow_threshold_ratio{{{of_signal}}}"] = flow.threshold_ratio
+        counted: dict[str, float] = {}
         for version in sorted(set(flow.publishes.values())):
             counted_from = since if version == live else -math.inf
             starts = [start for start in range(end - 60 * BUCKET_S, end, BUCKET_S) if start >= counted_from]
             tallies = flow.tallies(version, starts)
+            hour = window_of(tallies, end=end, bucket_s=BUCKET_S, buckets=60).values()
+            if not flow.is_told(breach_minutes(hour, flow.threshold_ratio or math.inf)):
+                continue
             for window in WINDOWS if flow.acts else LONG_WINDOWS:
                 inside = window_of(tallies, end=end, bucket_s=BUCKET_S, buckets=WINDOWS[window]).values()
-                counted = total(inside)
-                if counted.volume or version == live:
+                found = total(inside)
+                if flow.threshold_ratio is not None and (found.volume or version == live):
                     labels = f'{{{of_signal},flow_version="{version}",window="{window}"}}'
-                    samples[f"genesys_flow_errors{labels}"] = counted.errors
-                    samples[f"genesys_flow_volume{labels}"] = counted.volume
-                    samples[f"genesys_flow_breach_minutes{labels}"] = breach_minutes(inside, flow.threshold_ratio)
-        return samples
+                    counted[f"genesys_flow_errors{labels}"] = found.errors
+                    counted[f"genesys_flow_volume{labels}"] = found.volume
+                    counted[f"genesys_flow_breach_minutes{labels}"] = breach_minutes(inside, flow.threshold_ratio)
+        if not counted and not flow.is_told(0):
+            return samples
+        samples[f"genesys_flow_signal_acts{{{of_signal}}}"] = float(flow.acts)
+        if flow.baseline_ratio is not None:
+            samples[f"genesys_flow_baseline_ratio{{{of_signal}}}"] = flow.baseline_ratio
+        if flow.scatter is not None:
+            samples[f"genesys_flow_scatter_ratio{{{of_signal}}}"] = flow.scatter
+        if flow.threshold_ratio is not None:
+            samples[f"genesys_flow_threshold_ratio{{{of_signal}}}"] = flow.threshold_ratio
+        return samples | counted
 
 
 def input_series(exporters: Sequence[Exporter], flows: Sequence[Flow], *, until_s: int) -> list[dict[str, str]]:

@@ -525,9 +525,9 @@ _PAGES = (
         sent=[PAGE],
     ),
     Case(
-        "two exporters that disagree on act_on: it pages",
+        "two exporters that disagree on act_on: it pages, by the windows that both tell",
         [deployed()],
-        [Firing(FIRES, action="page")],
+        [Firing(FIRES + 3, action="page")],
         [Exporter("a"), Exporter("b", sees=[deployed(acts=False)])],
     ),
 )
@@ -572,6 +572,11 @@ _SIGNALS = (
                 [deployed(signal=signal, baseline_ratio=None, threshold_ratio=None)],
             ),
         )
+    ),
+    Case(
+        "a signal that does not act, and one of two exporters does not find it bad enough to tell it: never",
+        [_by("flow_disconnect", 0.15, 0.35, share=0.9, acts=False)],
+        exporters=[Exporter("a"), Exporter("b", sees=[_by("flow_disconnect", 0.15, 0.35, share=0.2, acts=False)])],
     ),
     Case(
         "error_exit acts and flow_disconnect pages, of the same flow: each is an alert",

@@ -19,7 +19,7 @@ from exporter.snapshot import ALL_WINDOWS, LONG_WINDOWS
 from genesys.evidence import WINDOWS, breach_minutes, total, window_of
 from genesys.excess import ExcessLimits
 from tests.rules.conftest import Run
-from tests.rules.exporter_model import POLL_DURATION_S, SCRAPE_S
+from tests.rules.exporter_model import LEAST_BREACHED, POLL_DURATION_S, SCRAPE_S
 from tests.rules.flow_cases import EVALUATION_S, FIRING, RULES
 
 MINUTES = 75  # longer than the longest window
@@ -72,6 +72,9 @@ def _page(traffic: Traffic, row: int, poll: int, flow_id: str, judging: Judging)
     offset = PAST_POLLS * BUCKET_S
     yield f"genesys_data_end_timestamp_seconds{{{target}}}", end + offset
     yield f'genesys_flow_live_since_timestamp_seconds{{{of_flow},flow_version="{version}"}}', since + offset
+    hour = window_of(tallies, end=end, bucket_s=BUCKET_S, buckets=60).values()
+    if not judging.acts and breach_minutes(hour, threshold) < LEAST_BREACHED:
+        return
     yield f"genesys_flow_signal_acts{{{of_signal}}}", int(judging.acts)
     yield f"genesys_flow_threshold_ratio{{{of_signal}}}", threshold
     if not np.isnan(baseline):

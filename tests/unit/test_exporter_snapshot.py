@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from exporter.config import ExporterConfig
 from exporter.live import LiveVersion
 from exporter.metrics import SNAPSHOT_METRICS
-from exporter.snapshot import Snapshot, count_windows, samples
+from exporter.snapshot import LONG_WINDOWS, Snapshot, count_windows, samples
 from genesys.evidence import WINDOWS, Evidence, Outcomes, Signal, breach_minutes, total, window_of
+from genesys.excess import BREACH_MINUTES
 from genesys.history import Baseline
 from genesys.routing import KnownShares
 from genesys.transfers import Target
@@ -325,6 +326,29 @@ def test_a_signal_is_absent_where_nothing_can_be_said(signal: Signal, metric: st
     assert not told(unheard, metric, signal, WATCHING), "Genesys Cloud does not tell"
     assert not told(never, metric, signal, WATCHING), "it did not happen"
     assert not told(known, metric, signal, unwatched), "nobody has asked for it"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "is_told"),
+    [
+        pytest.param((*range(1, 4), *range(25, 28)), True, id="six bad minutes in the hour"),
+        pytest.param((*range(1, 4), *range(25, 27)), False, id="five"),
+        pytest.param((*range(1, 6), 31), False, id="five, and one before the version was live"),
+    ],
+)
+def test_a_signal_that_does_not_act_is_told_while_a_window_could_accuse(
+    minutes: tuple[int, ...], is_told: bool
+) -> None:
+    """Six in a quarter of an hour can: the hour that has them is told as soon, and for as long."""
+    assert min(BREACH_MINUTES[window] for window in LONG_WINDOWS) == 6
+    usual = {NOON - 60 * age: Outcomes(10, {"TRANSFER": 10}) for age in range(1, 61)}
+    bad = {NOON - 60 * age: Outcomes(10, {"DISCONNECT": 10}) for age in minutes}
+    found = replace(
+        snapshot({("main", "14.0"): usual | bad}), baselines={("main", Signal.CALLER_HANGUP): Baseline(0.1, 1.0)}
+    )
+    for metric in ("genesys_flow_breach_minutes", "genesys_flow_signal_acts", "genesys_flow_threshold_ratio"):
+        assert bool(told(found, metric, Signal.CALLER_HANGUP, WATCHING)) == is_told, metric
+    assert told(found, "genesys_flow_errors", Signal.ERROR_EXIT, WATCHING), "what acts by default is always told"
 
 
 @pytest.mark.parametrize(
