@@ -31,17 +31,33 @@ class Delivered:
         return self.alerts / self.lasted_s
 
 
-def deliver(address: str, bodies: Iterator[bytes], *, alerts: int, connections: int, lasts_s: float) -> Delivered:
-    """Send bodies of so many alerts each, over so many connections. Raises RuntimeError for any answer but 202."""
+def deliver(
+    address: str,
+    bodies: Iterator[bytes],
+    *,
+    alerts: int,
+    connections: int,
+    lasts_s: float,
+    per_s: float | None = None,
+) -> Delivered:
+    """Send bodies of so many alerts each, over so many connections: one after the other, or `per_s` alerts a second.
+
+    What is sent at a rate is late from the moment at which it was due, so that waiting behind a slow answer counts.
+    Raises RuntimeError for any answer but 202.
+    """
     lock = threading.Lock()
 
     def draw() -> bytes:
         with lock:
             return next(bodies)
 
+    every_s = 0.0 if per_s is None else alerts * connections / per_s
     started = time.perf_counter()
     with ThreadPoolExecutor(connections) as pool:
-        work = [pool.submit(_one_connection, address, draw, started + lasts_s) for _ in range(connections)]
+        work = [
+            pool.submit(_one_connection, address, draw, started + number * every_s / connections, every_s, lasts_s)
+            for number in range(connections)
+        ]
         seconds = [each for done in work for each in done.result()]
     lasted_s = time.perf_counter() - started
     return Delivered(len(seconds), alerts * len(seconds), lasted_s, Durations.of(seconds))
@@ -53,11 +69,15 @@ def deliver_one(address: str, body: bytes) -> float:
         return _exchange(connection, body)
 
 
-def _one_connection(address: str, draw: Callable[[], bytes], until: float) -> list[float]:
-    seconds = []
+def _one_connection(address: str, draw: Callable[[], bytes], due: float, every_s: float, lasts_s: float) -> list[float]:
+    """Seconds that the answers took; at a rate from the time at which each request was due, the first one at `due`."""
+    seconds, until = [], due + lasts_s
     with _connected(address) as connection:
-        while time.perf_counter() < until:
-            seconds.append(_exchange(connection, draw()))
+        while (now := time.perf_counter()) < until and due < until:
+            time.sleep(max(0.0, due - now))
+            late_s = time.perf_counter() - due if every_s else 0.0
+            seconds.append(late_s + _exchange(connection, draw()))
+            due += every_s
     return seconds
 
 
