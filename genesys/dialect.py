@@ -9,6 +9,7 @@ from genesys.flows import Flow, FlowVersion, Operation
 from genesys.stints import Stint
 
 if TYPE_CHECKING:
+    from genesys.dependencies import Dependencies
     from genesys.jobs import Jobs  # which needs what is defined here
 
 
@@ -82,6 +83,10 @@ class GenesysCloud(Protocol):
     @property
     def jobs(self) -> "Jobs | None":
         """Export and deploy jobs; None in a dialect that has none."""
+
+    @property
+    def dependencies(self) -> "Dependencies | None":
+        """Which flows use a common module; None in a dialect that cannot tell."""
 
     def close(self) -> None:
         """Close the connections."""

@@ -85,6 +85,7 @@ class Guide:
     """`genesys.dialect.GenesysCloud` in the dialect `guide`; what may be counted on is written there."""
 
     jobs = None  # the guide names none
+    dependencies = None
 
     def __init__(self, session: Session, *, api_url: str, flows: Sequence[NamedFlow], bucket_s: int) -> None:
         """`bucket_s` is the length of the buckets that are polled, and so how often somebody looks at a flow."""

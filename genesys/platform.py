@@ -17,6 +17,7 @@ from genesys.access import Session
 from genesys.actions import REFUSED, Actions, DataAction
 from genesys.aggregates import Group, Query, Row, RowReader, iso, rows
 from genesys.answers import Answer, unexpected
+from genesys.dependencies import Dependencies
 from genesys.dialect import RateLimit
 from genesys.errors import GenesysError, Gone, NotAllowed, Refused, Unavailable
 from genesys.evidence import (
@@ -86,6 +87,7 @@ class Platform:
         self._session = session
         self._api = f"{api_url}/api/v2"
         self.jobs = Jobs(session, api_url=api_url)
+        self.dependencies = Dependencies(session, api_url=api_url)
         self._buckets_per_query = BUCKETS_PER_QUERY  # fewer, once so many were refused
         self._flow_ids_per_query = FLOW_IDS_PER_QUERY
         self._volume_metric = CONVERSATIONS

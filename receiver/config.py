@@ -45,8 +45,8 @@ class Scope(StrEnum):
     ALL = "all"
 
 
-class Ambiguous(StrEnum):
-    """What is done where several changes may be to blame."""
+class InDoubt(StrEnum):
+    """What is done where a rollback of the flow alone may be wrong."""
 
     ACT = "act"
     APPROVE = "approve"
@@ -264,9 +264,13 @@ class ReceiverSettings(Settings):
     # Ask Genesys Cloud's audit who changed what, for records and notifications: a call a minute and organization. The
     # OAuth client needs audits:audit:view. Without it only what becomes live between two listings is seen.
     audit: Annotated[bool, Field(strict=True)] = False
-    # What is done about a failing version if others changed something else after it went live, and before the alert:
-    # `act` as without, with the list in the record; or `approve`, ask a person first, which needs `audit`.
-    ambiguous: Ambiguous = Ambiguous.ACT
+    # What is done about a failing version if others changed something else after it went live and before it failed:
+    # `approve`, ask a person first, which needs `audit` and is what is done with it; or `act` as without, with the list
+    # in the record.
+    ambiguous: InDoubt | None = None
+    # What is done about a failing version that was deployed together with data tables or data actions, which an earlier
+    # version may not fit: `approve`, ask a person first; or `act` as without.
+    coupled: InDoubt = InDoubt.APPROVE
     timing: Timing = Timing()  # how long things take at most
     flows: Selectors[FlowPolicy]  # what applies to which flow, in order
 
@@ -290,19 +294,27 @@ class ReceiverSettings(Settings):
         secrets = [token.token.get_secret_value() for token in self.tokens]
         if len(set(secrets)) < len(secrets):
             problems.append("tokens: two of them have the same secret; nobody could tell who calls")
-        if self.ambiguous is Ambiguous.APPROVE and not self.audit:
+        if self.ambiguous is InDoubt.APPROVE and not self.audit:
             problems.append("ambiguous: approve needs audit: true; without it nobody sees what else was changed")
         if self.lease_scope is Scope.FLOW:
             problems.append("lease_scope: must be org or all: at most one rollback at a time in an organization")
         if not any(Role.ALERTMANAGER in token.roles for token in self.tokens):
             problems.append("tokens: none has the role alertmanager, so no alert could be delivered; add one")
-        groups = () if self.proxy is None else self.proxy.groups
-        granted: tuple[Token | Person | Group, ...] = (*self.tokens, *self.people, *groups)
-        if any(one.divisions is not None and Role.ALERTMANAGER in one.roles for one in granted):
+        if any(one.divisions is not None and Role.ALERTMANAGER in one.roles for one in self.granted):
             problems.append("divisions: not with the role alertmanager: a flow may fail before anybody has listed it")
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def asks_when_ambiguous(self) -> bool:
+        """Whether a person is asked where something else may be to blame."""
+        return self.audit if self.ambiguous is None else self.ambiguous is InDoubt.APPROVE
+
+    @property
+    def granted(self) -> tuple[Token | Person | Group, ...]:
+        """Everybody who may do something."""
+        return (*self.tokens, *self.people, *(() if self.proxy is None else self.proxy.groups))
 
     @property
     def sinks(self) -> tuple[SinkSettings, ...]:

@@ -15,7 +15,7 @@ from genesys.organizations import Organization
 from receiver.config import ReceiverSettings
 from receiver.configured import both_of
 from receiver.ctl import render
-from receiver.doctor import cloud, details, figures, prometheus, reaching, surroundings, versions
+from receiver.doctor import cloud, details, divisions, figures, prometheus, reaching, surroundings, versions
 from receiver.doctor.examination import Finding, State, Step, examine, skipped
 from receiver.outbound import Outbound
 from receiver.strategy import Strategy
@@ -96,7 +96,7 @@ def _examined(
     for organization in chosen:
         yield from _organization(settings, organization, watch_s)
     with closing(Outbound(settings.timing.call_timeout_s, tls=tls)) as http:
-        around = surroundings.Around(settings, http, time.time)
+        around = surroundings.Around(settings, [one.name for one in chosen], http, time.time)
         yield from _told("database", surroundings.database(around))
         yield from _told("receiver", surroundings.webhook(around))
         for url, steps in surroundings.alertmanagers(around):
@@ -114,7 +114,11 @@ def _organization(settings: ReceiverSettings, organization: Organization, watch_
         return
     redeploys = any(Strategy.REDEPLOY in policy.ways_back for policy in settings.flows)
     with cloud.opened_to_read(organization, watch_s=watch_s, redeploys=redeploys) as opened:
-        may_ask = [*reaching.steps(opened), *reaching.audit_steps(opened, wanted=settings.audit)]
+        may_ask = [
+            *reaching.steps(opened),
+            *reaching.audit_steps(opened, wanted=settings.audit),
+            *divisions.steps(opened, settings.granted),
+        ]
         steps = [*may_ask, *figures.steps(opened), *details.steps(opened), *versions.steps(opened)]
         yield from _told(organization.name, steps)
 

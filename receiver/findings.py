@@ -102,7 +102,14 @@ def version_evidence(alert: StoredAlert, reading: Reading, applied: Applied | No
         recovered=is_recovered(newest, signal, baseline.ratio),
         target=compared.target,
         parts=_of_actions(evidence, alert, signal, finding, since),
+        failing_since=_failing_since(tallies, evidence.bucket_s, threshold),
     )
+
+
+def _failing_since(tallies: Mapping[int, Tally], bucket_s: int, threshold_ratio: float) -> float | None:
+    """The end of the first bucket that was above the threshold itself: until then something may have made it so."""
+    bad = [start for start, tally in tallies.items() if tally.errors > threshold_ratio * tally.volume]
+    return float(min(bad) + bucket_s) if bad else None
 
 
 def evidence_problem(alert: StoredAlert, reading: Reading) -> str:

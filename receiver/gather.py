@@ -7,7 +7,7 @@ from receiver import attempt, findings, identity, remembered
 from receiver.applied import apply_policy
 from receiver.attempt import ALONE, Attempt
 from receiver.change_set import Publication
-from receiver.config import Ambiguous, ReceiverSettings
+from receiver.config import InDoubt, ReceiverSettings
 from receiver.copies import carried, copies, vouched_for
 from receiver.payload import ACTION, REQUIRED_LABELS
 from receiver.policy import CONTRACT
@@ -24,6 +24,7 @@ from receiver.target import undo_target
 
 MOST_CHANGES = 200  # looked at for one alert
 MOST_CHANGES_S = 86400.0  # so long before it
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def situation(
     identities = identity.of_flow(tx, alert.org, alert.object_id)
     known_bad = identities.known_bad(alert.version)
     made = copies(rolled_back)
-    suspected = _suspects(tx, alert, flow, settings)
+    suspected = _suspects(tx, alert, flow, settings, None if evidence is None else evidence.failing_since)
     return Situation(
         at=now,
         contract=alert.labels.get("genesys_contract"),
@@ -106,6 +107,8 @@ def situation(
         target_problem=reading.versions.problem or reading.history.problem or reading.flow.problem,
         approval_asked_by=_asks(registered, suspected, settings),
         suspects=suspected,
+        dependents=None if reading.dependents.value is None else tuple(reading.dependents.value),
+        dependents_problem=reading.dependents.problem,
         approval_waiting=next((one.id for one in tried if one.state is State.AWAITING_APPROVAL), None),
         approved_by=None if own is None else own.approved_by,
         denied_by=remembered.denied_by(tx, alert, tried),
@@ -139,16 +142,30 @@ def is_understood(alert: StoredAlert, orgs: frozenset[str]) -> bool:
 
 
 def _asks(registered: Deployment | None, suspected: Suspects, settings: ReceiverSettings) -> str | None:
-    """Why a person has to approve: the pipeline of the deployment wants it, or others may be to blame as well."""
+    """Why a person has to approve: the pipeline wants it, others may be to blame, or an earlier version may not fit."""
     because = []
     if registered is not None and registered.rollback is Consent.ASK:
         because.append(f"{registered.describe()} asks for it")
-    if suspected.others and settings.ambiguous is Ambiguous.APPROVE:
+    if suspected.others and settings.asks_when_ambiguous:
         because.append(suspected.describe())
+    if settings.coupled is InDoubt.APPROVE:
+        if registered is not None and registered.objects:
+            because.append(f"{registered.describe()} has {_named(registered)} too, and an earlier version may not fit")
+        elif suspected.coupled:
+            because.append(suspected.describe_coupled())
     return "; ".join(because) or None
 
 
-def _suspects(tx: Transaction, alert: StoredAlert, flow: Flow | None, settings: ReceiverSettings) -> Suspects:
+def _named(registered: Deployment) -> str:
+    """The first objects of a deployment, for a sentence."""
+    first = [f"{one.object_type} {one.object_id}" for one in registered.objects[:_NAMED]]
+    more = len(registered.objects) - len(first)
+    return ", ".join(first) + (f" and {more} more" if more else "")
+
+
+def _suspects(
+    tx: Transaction, alert: StoredAlert, flow: Flow | None, settings: ReceiverSettings, failing_since: float | None
+) -> Suspects:
     """What others than the bridge have changed before the alert; what nobody has seen is not among it."""
     is_live = flow is not None and flow.live_version == alert.version
     live_since = flow.live_published_at if flow is not None and is_live else None
@@ -161,6 +178,7 @@ def _suspects(tx: Transaction, alert: StoredAlert, flow: Flow | None, settings: 
         flow_id=alert.object_id,
         version=alert.version,
         live_since=live_since,
+        failing_since=failing_since,
         alert_at=until,
         together_s=timing.deployment_s,
     )

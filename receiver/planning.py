@@ -12,6 +12,7 @@ from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
 from receiver.store.rollbacks import ASKED, LEASED, Kind, Rollback, State
 from receiver.strategy import first_of, in_order
+from receiver.suspects import LISTED
 from receiver.tools import Tools
 from receiver.verification import TRANSFER_TARGET, TRANSFER_TYPE
 
@@ -62,6 +63,11 @@ def facts_of(now: Situation) -> dict[str, Any]:
         facts["content_compared"] = now.target.compared
     if now.suspects.listed:
         facts["changes"] = now.suspects.facts()
+    if now.dependents is not None:
+        named = [{"flow_id": one.id, "flow_name": one.name, "version": one.version} for one in now.dependents]
+        facts |= {"dependents": named[:LISTED], "dependents_count": len(named)}
+    elif now.dependents_problem:
+        facts["dependents_problem"] = now.dependents_problem
     if now.known_bad:
         facts["known_bad"] = now.known_bad
     return facts

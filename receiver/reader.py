@@ -13,6 +13,7 @@ is two calls, and one more each with `analytics.outcomes` and `analytics.data_ac
 - while a publish is looked for: the flow in every round, and its versions once it has changed;
 - while a target is measured: its evidence, unless that of all flows is kept, and
   itself, both once a bucket;
+- for an accused common module: which flows use it, every tenth bucket;
 - before a write: the flow, its versions and its evidence, nothing of it kept.
 
 That is about five calls a minute with any number of accused flows among up to 5,000.
@@ -23,6 +24,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
 
+from genesys.dependencies import COMMON_MODULE, Dependent
 from genesys.dialect import GenesysCloud
 from genesys.errors import GenesysError, NotAllowed, Throttled, Unavailable
 from genesys.evidence import WINDOWS, Evidence
@@ -51,6 +53,9 @@ class Read(Generic[T]):
     problem: str = ""
 
 
+_NOT_ASKED: Read[Sequence[Dependent]] = Read(None)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What Genesys Cloud says about one flow and its trailing hour."""
@@ -60,6 +65,7 @@ class Reading:
     evidence: Read[Evidence]
     history: Read[Evidence]
     neighbours: Read[Sequence[Neighbour]]
+    dependents: Read[Sequence[Dependent]] = _NOT_ASKED  # only of a common module
 
 
 def unread(why: str) -> Reading:
@@ -128,6 +134,7 @@ class Reader:
         self._whole_history: _Memo[Evidence] = _Memo(retry_s)
         self._listing: _Memo[list[Flow]] = _Memo(retry_s)
         self._neighbours: _Memo[Sequence[Neighbour]] = _Memo(retry_s)
+        self._dependents: _Memo[Sequence[Dependent]] = _Memo(retry_s)
         self._newer: dict[str, Flow] = {}  # accused flows, read on their own since the listing
         self._given_up: str | None = None  # why the rest of a reading is not even asked for
         self._unreadable: set[str] = set()
@@ -149,7 +156,14 @@ class Reader:
             evidence, history = self._read_whole_evidence(now), self._read_whole_history(now)
             neighbours = self._read_neighbours(now, evidence, history)
             readings |= {
-                flow_id: Reading(flow, self._read_versions(flow_id, now), evidence, history, neighbours)
+                flow_id: Reading(
+                    flow,
+                    self._read_versions(flow_id, now),
+                    evidence,
+                    history,
+                    neighbours,
+                    self._read_dependents(flow.value, now),
+                )
                 for flow_id, flow in flows.items()
                 if flow.value is not None
             }
@@ -225,6 +239,21 @@ class Reader:
     def _read_versions(self, flow_id: str, now: float) -> Read[list[FlowVersion]]:
         keep_s = _VERSIONS_BUCKETS * self._analytics.bucket_s
         return self._versions.get(flow_id, lambda: self._ask_versions(flow_id), now=now, keep_s=keep_s)
+
+    def _read_dependents(self, flow: Flow | None, now: float) -> Read[Sequence[Dependent]]:
+        """Who uses a common module. Whatever is in the way of that is in the way of nothing else."""
+        dependencies = self._genesys.dependencies
+        if flow is None or flow.type != COMMON_MODULE or dependencies is None or self._given_up is not None:
+            return _NOT_ASKED
+
+        def ask() -> Read[Sequence[Dependent]]:
+            try:
+                return Read(dependencies.of_module(flow.id))
+            except GenesysError as problem:
+                return Read(None, str(problem))
+
+        keep_s = _VERSIONS_BUCKETS * self._analytics.bucket_s
+        return self._dependents.get(flow.id, ask, now=now, keep_s=keep_s)
 
     def _read_evidence(self, flow_id: str, now: float) -> Read[Evidence]:
         end = self._analytics.settled_end(now)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from genesys.dependencies import Dependent
 from genesys.evidence import Tally
 from genesys.excess import Finding
 from genesys.flows import Flow
@@ -49,6 +50,7 @@ class VersionEvidence:
     recovered: bool  # these are healthy again
     target: Target | None = None  # to which transfers are counted, of routing_shift
     parts: tuple[str, ...] = ()  # of what the errors are made up, where that is known
+    failing_since: float | None = None  # end of the first bucket above the threshold
 
     @property
     def confirms(self) -> bool:
@@ -115,6 +117,8 @@ class Situation:
     approved_by: str | None  # the rollback that the decision is about
     denied_by: str | None  # who, and why, as long as it holds
     suspects: Suspects = NOBODY_ELSE  # what was changed before the alert
+    dependents: tuple[Dependent, ...] | None = None  # which use the accused common module; None: it is none, or unknown
+    dependents_problem: str = ""  # why it is unknown
     known_bad: str = ""  # why the accused version is known bad from its first minute
 
     @property

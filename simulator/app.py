@@ -13,7 +13,7 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 
-from simulator import api, control, guide, storage
+from simulator import api, control, dependencies, guide, storage
 from simulator.access import count_request
 from simulator.errors import ApiError, too_many_requests
 from simulator.faults import Subject, subject
@@ -30,6 +30,7 @@ _WITHOUT_TOKEN = ("/oauth/token", storage.PREFIX)
 def create_app(simulation: Simulation, *, scenario_name: str, sleep: Callable[[float], None] = time.sleep) -> Flask:
     app = Flask(__name__)
     app.register_blueprint(api.blueprint(simulation))
+    app.register_blueprint(dependencies.blueprint(simulation))
     app.register_blueprint(guide.blueprint(simulation))
     app.register_blueprint(storage.blueprint(simulation))
     app.register_blueprint(control.blueprint(simulation, scenario_name))

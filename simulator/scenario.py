@@ -53,6 +53,7 @@ class FlowSpec(Words):
     good_call: Annotated[float, Field(gt=0.0)] = 90.0
     bad_call: Annotated[float, Field(gt=0.0)] = 20.0
     stuck_call: Annotated[float, Field(gt=0.0)] = 1200.0
+    uses: tuple[Text, ...] = ()  # ids of the common modules that all its versions use
     versions: Annotated[tuple[VersionSpec, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -109,6 +110,9 @@ class Scenario(Words):
     def _flows_exist(self) -> "Scenario":
         known = [flow.id for flow in self.flows]
         _require_unique(known, "flow id")
+        unknown = {used for flow in self.flows for used in flow.uses} - set(known)
+        if unknown:
+            raise ValueError(f"uses: no flow has the id {', '.join(sorted(unknown))}")
         for moment in self.timeline:
             flow = getattr(moment.do, "flow", None)
             if flow is not None and flow not in known:

@@ -153,6 +153,7 @@ class Switches(Words):
     published_after     `publishedAfter` and `publishedBefore`: work | are ignored | are refused with 400
     configuration       what a version contains: is given | is given with the version's own label in it, so that no two
                         are the same | is refused with 403 | is absent, 404
+    dependency_tracking which flows use a common module: is known | is out of date, and the list empty | was never built
     guide_metrics       the dialect `guide` answers with the one metric asked for | with both
     guide_dates         whether its versions have `datePublished` and `datePublishedEnd`, as in `platform`
     """
@@ -168,6 +169,7 @@ class Switches(Words):
     extra_group_keys: bool = True
     published_after: Literal["works", "ignored", "refused"] = "works"
     configuration: Literal["given", "labelled", "refused", "absent"] = "given"
+    dependency_tracking: Literal["works", "stale", "absent"] = "works"
     guide_metrics: Literal["one", "both"] = "one"
     guide_dates: bool = False
 

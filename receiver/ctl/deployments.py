@@ -44,6 +44,13 @@ def list_deployments(session: Session, *, org: str | None, flow: str | None, lim
 @deployments.command("register")
 @click.option("--org", required=True)
 @_flows
+@click.option(
+    "--object",
+    "objects",
+    metavar="TYPE:ID=DIGEST",
+    multiple=True,
+    help="What else was deployed: data_table:ID=SHA-256. Its flows are then not rolled back without a person.",
+)
 @click.option("--version", "versions", metavar="ID=VERSION", multiple=True, help="If known; else the live one counts.")
 @click.option("--commit", required=True, help="What was deployed.")
 @click.option("--actor", help="Who deployed it.")
@@ -55,6 +62,7 @@ def register(
     *,
     org: str,
     flows: tuple[tuple[str, str], ...],
+    objects: tuple[str, ...],
     versions: tuple[str, ...],
     commit: str,
     actor: str | None,
@@ -72,10 +80,10 @@ def register(
         {"flow_id": flow_id, "source_digest": digest} | ({"version": known[flow_id]} if flow_id in known else {})
         for flow_id, digest in flows
     ]
-    document = session.api.post(
-        "deployments",
-        {"org": org, "flows": told, "commit": commit, "actor": actor, "url": link, "rollback": rollback},
-    )
+    order: dict[str, Any] = {"org": org, "flows": told, "commit": commit, "actor": actor, "url": link, "rollback": rollback}
+    if objects:
+        order["objects"] = [_object(text) for text in objects]
+    document = session.api.post("deployments", order)
     session.show(document, lambda clock: _table([document], clock))
 
 
@@ -121,15 +129,27 @@ def _versions(given: tuple[str, ...], flow_ids: set[str]) -> dict[str, str]:
     return found
 
 
+def _object(text: str) -> Json:
+    named, _, digest = text.rpartition("=")
+    object_type, _, object_id = named.partition(":")
+    if not object_type or not object_id or not digest:
+        raise click.UsageError(f"--object {text}: write TYPE:ID=DIGEST, such as data_table:ID=SHA-256")
+    return {"object_type": object_type, "object_id": object_id, "source_digest": digest}
+
+
 def _refusals(document: Json) -> str:
     rows = [(error.get("flow_id"), error.get("reason"), error.get("detail")) for error in document.get("errors", ())]
     return render.table(("FLOW", "REFUSED", "BECAUSE"), rows, empty=render.plain(document.get("detail")))
 
 
 def _table(found: list[Json], clock: Clock) -> str:
-    rows = [_row(one, flow, clock) for one in found for flow in one["flows"]]
-    heads = ("AT", "ORG", "FLOW", "VERSION", "COMMIT", "BY", "ROLLBACK", "GOOD", "ID")
+    rows = [_row(one, member, clock) for one in found for member in (*one["flows"], *map(_as_member, one["objects"]))]
+    heads = ("AT", "ORG", "FLOW OR OBJECT", "VERSION", "COMMIT", "BY", "ROLLBACK", "GOOD", "ID")
     return render.table(heads, rows, empty="no deployments")
+
+
+def _as_member(thing: Json) -> Json:
+    return {"flow_id": f"{thing['object_type']} {thing['object_id']}", "version": "-"}
 
 
 def _row(one: Json, flow: Json, clock: Clock) -> tuple[Any, ...]:

@@ -219,6 +219,7 @@ def story(rollback: Json, clock: Clock) -> str:
             *(f"{plain(name)}: {plain(value)}" for name, value in facts),
             *_attempt(rollback),
             *_changes(rollback, clock),
+            *_dependents(rollback["facts"]),
             "",
             table(("AT", "STATE", "STEP", "DETAIL"), steps, empty="no steps yet"),
             "",
@@ -241,6 +242,14 @@ def _changes(rollback: Json, clock: Clock) -> list[str]:
         for one in told
     ]
     return ["", table(("CHANGED BEFORE", "ACTION", "AT", "BY", "WHY HERE"), rows, empty="")] if rows else []
+
+
+def _dependents(facts: Json) -> list[str]:
+    """Which flows use the common module that it is about."""
+    rows = [
+        (one["flow_name"] or one["flow_id"], one["version"] or "not known") for one in facts.get("dependents") or ()
+    ]
+    return ["", table(("USED BY (NOT PUBLISHED AGAIN)", "VERSION"), rows, empty="")] if rows else []
 
 
 def _attempt(rollback: Json) -> list[str]:

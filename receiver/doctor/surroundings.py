@@ -1,6 +1,6 @@
 """What is around the bridge: its database, its own webhook, Alertmanager, Prometheus."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,6 +17,7 @@ from receiver.store import watchdog
 from receiver.store.database import Store, clock
 
 DATABASE = "database"
+ALERTS = "alerts arrive"
 REACHED = "reached"
 _NOTHING: dict[str, Any] = {"version": "4", "alerts": []}  # a delivery of no alert: it is taken, and nothing is stored
 _SELF: Mapping[str, str] = MappingProxyType({"0.0.0.0": "127.0.0.1", "::": "::1"})  # where every address is listened to
@@ -28,6 +29,7 @@ class Around:
     """What these steps need."""
 
     settings: ReceiverSettings
+    orgs: Sequence[str]  # the organizations that are looked at
     http: Outbound
     now: Callable[[], float]
 
@@ -36,7 +38,8 @@ def database(around: Around) -> list[Step]:
     return [
         Step(DATABASE, lambda: _schema(around)),
         Step("its clock", lambda: _database_clock(around), needs=DATABASE),
-        Step("alerts arrive", lambda: _watchdog(around), needs=DATABASE),
+        Step(ALERTS, lambda: _watchdog(around), needs=DATABASE),
+        Step("flows are watched", lambda: _data_watchdogs(around), needs=ALERTS),
     ]
 
 
@@ -86,6 +89,17 @@ def _watchdog(around: Around) -> Found:
     if now - seen_at > around.settings.timing.watchdog_silent_s:
         return failed(seen, _ROUTE)
     return proved(f"{seen}: from the rules through Alertmanager to the webhook")
+
+
+def _data_watchdogs(around: Around) -> Found:
+    """What fires for as long as an organization's flows can be judged has come the same way."""
+    with closing(_store(around)) as store, store.begin() as tx:
+        since = clock(tx) - around.settings.timing.watchdog_silent_s
+        silent = [org for org in around.orgs if (watchdog.last_seen(tx, org) or 0.0) < since]
+    if silent:
+        cure = "start the exporter, have Prometheus scrape it, and load the rules of this release (GenesysDataWatchdog)"
+        return failed(f"nobody counts the flows of {', '.join(silent)}: no alert can come of them", cure)
+    return proved(f"the data of {', '.join(around.orgs)} advance in Prometheus")
 
 
 def _store(around: Around) -> Store:

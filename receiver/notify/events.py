@@ -20,6 +20,7 @@ from receiver.store.database import Transaction
 from receiver.store.rollbacks import COPY_OF, IN_VAIN, Rollback, State
 from receiver.strategy import Strategy
 
+_OF_MODULES = ("dependents", "dependents_count", "dependents_problem")
 _ENDS = {
     State.SUCCEEDED: IncidentType.ROLLBACK_SUCCEEDED,
     State.FAILED: IncidentType.ROLLBACK_FAILED,
@@ -248,6 +249,7 @@ def _payload(kind: IncidentType, action: str, facts: dict[str, Any], now: float)
         },
         **({"parts": facts["parts"]} if facts.get("parts") else {}),  # which data actions
         **({"changes": facts["changes"]} if facts.get("changes") else {}),  # the most likely first
+        **{name: facts[name] for name in _OF_MODULES if name in facts},
     }
 
 

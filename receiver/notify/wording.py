@@ -72,7 +72,15 @@ class _Told:
             said = self._word("reason") or "nothing has happened"
             return Wording("Test of the notifications", f"Test of the notifications: {said}.")
         about = [] if kind is IncidentType.ALERT_PATH_SILENT else [self._accusation()]
-        parts = [*about, *self._outcome(kind), *self._changes(), *self._besides(), *self._orders(), self._clock()]
+        parts = [
+            *about,
+            *self._outcome(kind),
+            *self._changes(),
+            *self._besides(),
+            *self._dependents(),
+            *self._orders(),
+            self._clock(),
+        ]
         return Wording(self._title(kind), " ".join(part for part in parts if part))
 
     def _title(self, kind: IncidentType) -> str:
@@ -180,6 +188,20 @@ class _Told:
             f"{self._word('ways_in_vain')} had no effect before." if self._word("ways_in_vain") else "",
             f"{others} more flow{'s' if others > 1 else ''} of the same deployment." if others > 0 else "",
         ]
+
+    def _dependents(self) -> list[str]:
+        """Which flows use a common module: what is done to it does not publish them again."""
+        count, told = self.event.get("dependents_count"), self.event.get("dependents")
+        if self._word("dependents_problem"):
+            return ["Nobody could tell which flows use this module; none of them is published again."]
+        if not isinstance(count, int) or not isinstance(told, list):
+            return []
+        if count == 0:
+            return ["No published flow uses this module."]
+        first = [_Told(one, self.zone) for one in told[:_MAX_CHANGES] if isinstance(one, Mapping)]
+        named = ", ".join(one._word("flow_name") or one._word("flow_id") for one in first)
+        more = f" and {count - len(first)} more" if count > len(first) else ""
+        return [f"Used by {named}{more}: what is done to the module does not publish them again."]
 
     def _changes(self) -> list[str]:
         """What else was changed before, the most likely first; that the version was published is said already."""

@@ -1,4 +1,4 @@
-"""Deployments as pipelines register them: which versions belong together, and of what source they are.
+"""Deployments as pipelines register them: which versions and objects belong together, and of what source they are.
 
 A version may be registered more than once; the newest registration holds.
 """
@@ -42,6 +42,15 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Companion:
+    """Something else than a flow that was deployed with the flows: a data table, a data action."""
+
+    object_type: str
+    object_id: str
+    source_digest: str  # as of a flow
+
+
+@dataclass(frozen=True, slots=True)
 class Registration:
     """What a pipeline says of a deployment."""
 
@@ -51,6 +60,7 @@ class Registration:
     actor: str = ""
     url: str = ""
     rollback: Consent = Consent.AUTO
+    objects: tuple[Companion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,7 @@ class Deployment:
     good_at: float | None
     good_by: str | None
     flows: tuple[Member, ...]
+    objects: tuple[Companion, ...]
 
     def describe(self) -> str:
         """One line for the record."""
@@ -79,7 +90,7 @@ def register(
 ) -> tuple[Deployment, bool]:
     """Keep a deployment, and say whether it is new.
 
-    It is not if the same flows were registered before with the same commit and
+    It is not if the same flows and objects were registered before with the same commit and
     digests, and the same versions. Without versions it is the same as long as those
     of the earlier one are looked for (for `resolve_s`), and from the same job for
     `repeat_s` after its registration; but whatever was rolled back or replaced
@@ -105,6 +116,7 @@ def register(
         good_at=None,
         good_by=None,
         flows=tuple(sorted(told.flows, key=lambda member: member.flow_id)),
+        objects=tuple(sorted(told.objects, key=lambda one: (one.object_id, one.object_type))),
     )
     _insert(tx, made)
     return made, True
@@ -131,7 +143,7 @@ def newest(
     conditions = [] if org is None else [_columns.org == org]
     of_member = [] if within.is_everything else [is_within(within, _members.org, _members.object_id)]
     if flow_id is not None:
-        of_member.append(_members.object_id == flow_id)
+        of_member += [_members.object_type == FLOW, _members.object_id == flow_id]
     if of_member:
         conditions.append(sa.exists().where(_members.deployment_id == _columns.id, *of_member))
     if after is not None:
@@ -190,7 +202,8 @@ def awaits_versions(tx: Transaction, org: str, *, since: float) -> bool:
     query = (
         sa.select(_members.deployment_id)
         .join(deployments, _columns.id == _members.deployment_id)
-        .where(_members.org == org, _members.version.is_(None), _columns.registered_at >= since)
+        .where(_members.org == org, _members.object_type == FLOW, _members.version.is_(None))
+        .where(_columns.registered_at >= since)
         .limit(1)
     )
     return tx.execute(query).first() is not None
@@ -206,7 +219,7 @@ def resolve(tx: Transaction, org: str, live: Mapping[str, str], *, since: float,
     query = (
         sa.select(_members.deployment_id, _members.object_id, _members.source_digest)
         .join(deployments, _columns.id == _members.deployment_id)
-        .where(_members.org == org, _members.version.is_(None))
+        .where(_members.org == org, _members.object_type == FLOW, _members.version.is_(None))
         .where(_columns.registered_at >= since, _columns.registered_at <= asked_at)
         .order_by(_columns.registered_at, _members.deployment_id)
     )
@@ -216,7 +229,7 @@ def resolve(tx: Transaction, org: str, live: Mapping[str, str], *, since: float,
             continue
         tx.execute(
             sa.update(deployment_members)
-            .where(_members.deployment_id == deployment_id, _members.object_id == flow_id)
+            .where(_members.deployment_id == deployment_id, *_of_flow(org, flow_id))
             .values(version=version)
         )
 
@@ -238,7 +251,9 @@ def _of_commit(tx: Transaction, told: Registration) -> list[Deployment]:
 
 
 def _says_the_same(earlier: Deployment, told: Registration, *, recent: bool) -> bool:
-    """Same flows and digests; and, for each flow, the same version or none told while that is `recent`."""
+    """Same flows, objects and digests; and, for each flow, the same version or none told while that is `recent`."""
+    if set(told.objects) != set(earlier.objects):
+        return False
     known = {member.flow_id: member for member in earlier.flows}
     digests = {flow_id: member.source_digest for flow_id, member in known.items()}
     return {one.flow_id: one.source_digest for one in told.flows} == digests and all(
@@ -290,6 +305,7 @@ def _insert(tx: Transaction, made: Deployment) -> None:
         }
         for member in made.flows
     ]
+    rows += [{"deployment_id": made.id, "org": made.org, "version": None} | asdict(one) for one in made.objects]
     tx.execute(sa.insert(deployment_members), rows)
     facts = {
         "id": made.id,
@@ -299,6 +315,7 @@ def _insert(tx: Transaction, made: Deployment) -> None:
         "url": made.url,
         "rollback": made.rollback.value,
         "flows": [asdict(member) for member in made.flows],
+        "objects": [asdict(one) for one in made.objects],
     }
     audit.record(tx, audit.Kind.DEPLOYMENT_REGISTERED, facts, at=made.registered_at, actor=made.registered_by)
 
@@ -308,17 +325,23 @@ def _of_flow(org: str, flow_id: str) -> Sequence[sa.ColumnElement[bool]]:
 
 
 def _read(tx: Transaction, *conditions: sa.ColumnElement[bool], limit: int) -> list[Deployment]:
-    """The newest first, each with its flows."""
+    """The newest first, each with its flows and objects."""
     query = sa.select(deployments).where(*conditions).order_by(_columns.registered_at.desc(), _columns.id).limit(limit)
     rows = tx.execute(query).mappings().all()
     flows: dict[str, list[Member]] = {row["id"]: [] for row in rows}
-    members = sa.select(deployment_members).where(_members.deployment_id.in_(list(flows))).order_by(_members.object_id)
-    for member in tx.execute(members):
-        flows[member.deployment_id].append(Member(member.object_id, member.source_digest, member.version))
-    return [_deployment(row, flows[row["id"]]) for row in rows]
+    objects: dict[str, list[Companion]] = {row["id"]: [] for row in rows}
+    of_these = _members.deployment_id.in_(list(flows))
+    for one in tx.execute(
+        sa.select(deployment_members).where(of_these).order_by(_members.object_id, _members.object_type)
+    ):
+        if one.object_type == FLOW:
+            flows[one.deployment_id].append(Member(one.object_id, one.source_digest, one.version))
+        else:
+            objects[one.deployment_id].append(Companion(one.object_type, one.object_id, one.source_digest))
+    return [_deployment(row, flows[row["id"]], objects[row["id"]]) for row in rows]
 
 
-def _deployment(row: sa.RowMapping, flows: Sequence[Member]) -> Deployment:
+def _deployment(row: sa.RowMapping, flows: Sequence[Member], objects: Sequence[Companion]) -> Deployment:
     values = {name: value for name, value in row.items() if name != "commit_id"}
     values |= {"commit": row["commit_id"], "rollback": Consent(row["rollback"])}
-    return Deployment(**values, flows=tuple(flows))
+    return Deployment(**values, flows=tuple(flows), objects=tuple(objects))

@@ -12,8 +12,8 @@ from receiver.web.reach import reaches
 ABOUT_OTHERS = frozenset({Verdict.IN_PROGRESS, Verdict.COMMON_CAUSE, Verdict.INHIBITED})
 """Guards whose finding names other flows: their rollbacks, what of them fails, their alerts."""
 
-OF_OTHERS = frozenset({"changes"})
-"""Facts about other objects: who has changed them before the alert."""
+OF_OTHERS = frozenset({"changes", "dependents"})
+"""Facts about other objects: who has changed them before the alert, and which flows use a common module."""
 
 CONCEALED = "not shown: it may be about flows of other divisions"
 

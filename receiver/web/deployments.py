@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 from typing_extensions import TypedDict
 
 from receiver.config import Role, Timing
@@ -15,8 +15,9 @@ from receiver.known_bad import tell
 from receiver.notify.events import Telling
 from receiver.payload import storable
 from receiver.store import deployments, flows
+from receiver.store.alerts import FLOW
 from receiver.store.database import Store, Transaction, clock
-from receiver.store.deployments import Consent, Deployment, Member, Registration
+from receiver.store.deployments import Companion, Consent, Deployment, Member, Registration
 from receiver.store.idempotency import Answer
 from receiver.web.auth import Tokens, caller
 from receiver.web.controls import Guard
@@ -27,12 +28,15 @@ from receiver.web.paging import AfterMoment, page
 from receiver.web.problems import Problem, not_found
 from receiver.web.reach import check_org, check_touched, deployment_shown, reach
 
-_MAX_FLOWS = 1000  # of one deployment; one for more is registered in parts
+_MAX_FLOWS = 1000  # of one deployment, and so many objects; one for more is registered in parts
 _DEFAULT_LIMIT = 100
 
 FlowId = Annotated[Name, StringConstraints(min_length=1)]
 SourceDigest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$", max_length=64)]
 """SHA-256 of what the pipeline deploys."""
+
+ObjectType = Annotated[str, StringConstraints(pattern="^[a-z]+(_[a-z]+)*$", max_length=40)]
+"""What else than a flow it is: `data_table`, `data_action`."""
 
 Url = Annotated[str, StringConstraints(max_length=2000), AfterValidator(storable)]
 
@@ -48,6 +52,21 @@ class DeployedFlow(AskedFlow):
     version: FlowId | None = None
 
 
+class DeployedObject(Strict):
+    """Something else than a flow, which the flows may need as it is now."""
+
+    object_type: ObjectType
+    object_id: FlowId
+    source_digest: SourceDigest
+
+    @field_validator("object_type")
+    @classmethod
+    def _is_no_flow(cls, value: str) -> str:
+        if value == FLOW:
+            raise ValueError("a flow belongs among flows")
+        return value
+
+
 def _each_flow_once(flow_ids: list[str]) -> None:
     twice = sorted({flow_id for flow_id in flow_ids if flow_ids.count(flow_id) > 1})
     if twice:
@@ -61,10 +80,15 @@ class DeploymentOrder(Strict):
     actor: Name = ""
     url: Url = ""
     rollback: Consent = Consent.AUTO
+    objects: Annotated[list[DeployedObject], Field(max_length=_MAX_FLOWS)] = []  # noqa: RUF012 - pydantic copies it
 
     @model_validator(mode="after")
-    def _flows_are_told_apart(self) -> Self:
+    def _members_are_told_apart(self) -> Self:
         _each_flow_once([flow.flow_id for flow in self.flows])
+        named = [f"{one.object_type} {one.object_id}" for one in self.objects]
+        twice = sorted({name for name in named if named.count(name) > 1})
+        if twice:
+            raise ValueError(f"objects: {', '.join(twice)} is given twice; give each object once")
         return self
 
 
@@ -93,8 +117,14 @@ class DeployedFlowAnswer(TypedDict):
     version: str | None
 
 
+class DeployedObjectAnswer(TypedDict):
+    object_type: str
+    object_id: str
+    source_digest: str
+
+
 class DeploymentAnswer(TypedDict):
-    """`in_part`: it has flows beyond what the caller may see, and these are left out."""
+    """`in_part`: it has flows beyond what the caller may see, and these are left out, with the objects."""
 
     id: str
     org: str
@@ -108,6 +138,7 @@ class DeploymentAnswer(TypedDict):
     good_by: str | None
     in_part: bool
     flows: list[DeployedFlowAnswer]
+    objects: list[DeployedObjectAnswer]
 
 
 class DeploymentsAnswer(TypedDict):
@@ -222,6 +253,7 @@ def _register(
         actor=order.actor,
         url=order.url,
         rollback=order.rollback,
+        objects=tuple(Companion(one.object_type, one.object_id, one.source_digest) for one in order.objects),
     )
     made, is_new = deployments.register(
         tx, told, by=by, now=now, repeat_s=timing.deployment_s, resolve_s=timing.resolve_s
@@ -276,5 +308,9 @@ def _deployment(one: Deployment, *, in_part: bool = False) -> DeploymentAnswer:
         "flows": [
             {"flow_id": flow.flow_id, "source_digest": flow.source_digest, "version": flow.version}
             for flow in one.flows
+        ],
+        "objects": [
+            {"object_type": thing.object_type, "object_id": thing.object_id, "source_digest": thing.source_digest}
+            for thing in one.objects
         ],
     }

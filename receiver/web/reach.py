@@ -91,9 +91,11 @@ def window_shown(window: Window) -> Window | None:
 
 
 def deployment_shown(deployment: Deployment) -> Deployment | None:
-    """With those of its flows that are within reach; None if it has none of them."""
+    """With those of its flows that are within reach; None if it has none of them. Objects are of no flow's division."""
     flows = tuple(one for one in deployment.flows if reaches(deployment.org, one.flow_id))
-    return replace(deployment, flows=flows) if flows else None
+    if flows == deployment.flows:
+        return deployment
+    return replace(deployment, flows=flows, objects=()) if flows else None
 
 
 def _refusal(org: str, flow_id: str | None) -> str:

@@ -7,12 +7,13 @@ import pytest
 
 from receiver.store import audit, contents, deployments, quarantines
 from receiver.store.database import Store, Transaction
-from receiver.store.deployments import Consent, Deployment, Member, Registration
+from receiver.store.deployments import Companion, Consent, Deployment, Member, Registration
 from tests.receiver_world import list_live, put_alert, put_rollback
 
 NOW = 1_795_349_000.0
 HOUR_S = 3600.0
 DIGEST, OTHER = "a" * 64, "b" * 64
+TABLE, ACTION = Companion("data_table", "t-1", DIGEST), Companion("data_action", "a-1", OTHER)
 
 
 def told(*flows: Member, **changes: Any) -> Registration:
@@ -53,6 +54,7 @@ def test_a_deployment_is_kept_as_it_was_told_with_its_flows_by_id(store: Store) 
                 actor="ann",
                 url="https://ci.example.org/1",
                 rollback=Consent.ASK,
+                objects=(TABLE, ACTION),
             ),
         )
         kept = deployments.get(tx, made.id)
@@ -70,6 +72,7 @@ def test_a_deployment_is_kept_as_it_was_told_with_its_flows_by_id(store: Store) 
         good_at=None,
         good_by=None,
         flows=(Member("flow-1", DIGEST, None), Member("flow-2", OTHER, "7.0")),
+        objects=(ACTION, TABLE),
     )
 
 
@@ -118,6 +121,7 @@ def test_what_is_registered_again_is_the_same_deployment(store: Store, repeated:
         pytest.param(told(Member("flow-1", OTHER)), id="another digest"),
         pytest.param(told(Member("flow-1", DIGEST), Member("flow-2", DIGEST)), id="another flow besides"),
         pytest.param(told(Member("flow-1", DIGEST, "15.0")), id="another version"),
+        pytest.param(told(objects=(TABLE,)), id="an object besides"),
         pytest.param(told(url="https://ci.example.org/runs/1/attempts/2"), id="another job, which has published anew"),
     ],
 )
@@ -185,6 +189,19 @@ def test_a_flow_gets_the_version_that_is_live_once_it_is_registered(store: Store
         assert version_of(tx, made) == "14.0"
         assert not deployments.awaits_versions(tx, "retail", since=NOW - HOUR_S)
         assert deployments.of_version(tx, "retail", "flow-1", "14.0") == deployments.get(tx, made.id)
+
+
+def test_an_object_has_no_version_that_is_looked_for_and_is_no_flow(store: Store) -> None:
+    same_id = Companion("data_table", "flow-1", DIGEST)
+    with store.begin() as tx:
+        made, _ = register(tx, told(Member("flow-2", DIGEST, "7.0"), objects=(same_id,)))
+        assert not deployments.awaits_versions(tx, "retail", since=NOW - HOUR_S)
+        resolve(tx, "14.0")
+        assert deployments.get(tx, made.id) == made
+        assert deployments.newest(tx, org=None, flow_id="flow-1", limit=10) == []
+        assert deployments.source_digests(tx, "retail", "flow-1") == {}
+        _, is_new = register(tx, told(Member("flow-2", DIGEST, "7.0"), objects=(same_id,)))
+        assert not is_new
 
 
 def test_what_was_read_before_the_registration_says_nothing(store: Store) -> None:

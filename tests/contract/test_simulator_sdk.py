@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import PureCloudPlatformClientV2 as sdk  # noqa: N813
@@ -549,6 +550,49 @@ def test_the_sdk_is_told_that_a_version_that_is_gone_cannot_be_exported(client: 
     with pytest.raises(ApiException) as refused:
         sdk.ArchitectApi(client).post_flows_export_jobs(an_export_of("99.0"))
     assert refused.value.status == 404
+
+
+MODULE = """
+description: a common module and two flows, of which one uses it
+flows:
+  - id: m-1
+    name: Opening hours
+    type: commonmodule
+    calls_per_min: 1
+    versions: [{version: "2.0", published_ago: 86400}]
+  - id: f-1
+    name: Main IVR
+    type: inboundcall
+    calls_per_min: 1
+    versions: [{version: "5.0", published_ago: 86400}]
+    uses: [m-1]
+  - id: f-2
+    name: Support
+    type: inboundcall
+    calls_per_min: 1
+    versions: [{version: "6.0", published_ago: 86400}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("tracking", "status", "users"),
+    [("works", "OPERATIONAL", [("f-1", "Main IVR", "5.0", "INBOUNDCALLFLOW")]), ("absent", "NOTBUILT", [])],
+)
+def test_the_sdk_reads_which_flows_use_a_common_module(
+    tmp_path: Path, tracking: str, status: str, users: list[tuple[str, ...]]
+) -> None:
+    scenario = tmp_path / "module.yml"
+    scenario.write_text(MODULE)
+    started = Simulator("--scenario", str(scenario), "--switch", f"dependency_tracking={tracking}")
+    architect = sdk.ArchitectApi(sdk.ApiClient(host=started.url).get_client_credentials_token("simulator", "simulator"))
+    build = architect.get_architect_dependencytracking_build()
+    found = architect.get_architect_dependencytracking_consumingresources(
+        "m-1", "COMMONMODULEFLOW", flow_filter="published", page_size=100
+    )
+    started.end()
+    assert build.status == status
+    assert [(one.id, one.name, one.version, one.type) for one in found.entities] == users
+    assert found.total == len(users)
 
 
 def an_audit_query(service: str, **more: Any) -> Any:

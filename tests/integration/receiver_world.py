@@ -116,6 +116,7 @@ class GenesysInMemory:
 
     rate_limit: RateLimit | None = None
     jobs = None
+    dependencies = None
 
     def __init__(self, time: Time, *flows: FlowInGenesys) -> None:
         self._time = time

@@ -18,7 +18,7 @@ from genesys.platform import Platform
 from receiver.payload import Alert
 from receiver.store import controls
 from simulator.app import create_app
-from simulator.scenario import load
+from simulator.scenario import Scenario, load
 from simulator.simulation import Simulation
 from tests.integration.receiver_world import ALERTMANAGER, DAY_S, Scene, alert_of
 
@@ -27,6 +27,8 @@ URL = "http://genesys.test"
 PUBLISHED_AFTER_S = 60.0  # the bad version, in the scenario
 EVIDENCE_AFTER_S = 961.0  # fifteen settled minutes of it
 
+BAD_DEPLOY = load("bad-deploy")
+
 REPLICAS = ("", "a", "b")  # the same alert from Prometheus servers whose own label was not dropped
 STOPS = ("paused", "held", "window", "silenced")
 
@@ -34,10 +36,10 @@ STOPS = ("paused", "held", "window", "silenced")
 class SimulatedScene:
     """A scene whose Genesys Cloud is the simulator with a bad deployment, fifteen minutes after it."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, scenario: Scenario) -> None:
         self.scene = scene
         self.time = scene.time
-        simulation = Simulation(load("bad-deploy"), factor=1.0, seed=1, clock=lambda: self.time.now)
+        simulation = Simulation(scenario, factor=1.0, seed=1, clock=lambda: self.time.now)
         self.app = create_app(simulation, scenario_name="bad-deploy", sleep=self.time.pass_)
         connection = Connection(
             transport=httpx.WSGITransport(app=self.app),
@@ -121,10 +123,10 @@ class SimulatedScene:
 
 
 @contextmanager
-def simulated_scene(folder: Path, **changes: Any) -> Iterator[SimulatedScene]:
+def simulated_scene(folder: Path, *, scenario: Scenario = BAD_DEPLOY, **changes: Any) -> Iterator[SimulatedScene]:
     """With an Alertmanager that can be asked, and two receivers on one database."""
     made = Scene(folder, alertmanagers=[ALERTMANAGER], **changes)
     try:
-        yield SimulatedScene(made)
+        yield SimulatedScene(made, scenario)
     finally:
         made.store.close()

@@ -8,7 +8,8 @@ import pytest
 
 from genesys.http import Connection, Request
 from genesys.probe import is_read
-from receiver.doctor import cloud, details, figures, reaching, versions
+from receiver.config import Group
+from receiver.doctor import cloud, details, divisions, figures, reaching, versions
 from receiver.doctor.examination import Finding, State, examine
 from tests.integration.drill_world import ACTION, IVR, WORKFLOW, DrillWorld, drill_world
 
@@ -235,3 +236,24 @@ def test_the_audit_is_looked_at_where_it_is_wanted_and_its_absence_is_no_failure
         found = {one.step: one for one in examine("retail", steps, lambda *_: None)}[AUDIT]
     assert found.state is state
     assert said in found.seen
+
+
+@pytest.mark.parametrize(
+    ("named", "organization", "state", "seen"),
+    [
+        (("Home",), None, PROVED, "flows of Home"),
+        (("Home", "Hom"), None, NOT_PROVED, "is of Hom (group voice-team)"),
+        (("Hom",), "another", SKIPPED, "nobody is limited"),
+        (None, None, SKIPPED, "nobody is limited"),
+    ],
+    ids=["known", "mistyped", "of another organization", "no divisions"],
+)
+def test_a_division_that_no_flow_is_of_is_named_with_whom_it_limits(
+    world: DrillWorld, named: tuple[str, ...] | None, organization: str | None, state: State, seen: str
+) -> None:
+    limited = {"divisions": named, "organizations": organization and (organization,)}
+    group = Group.model_validate({"group": "voice-team", "roles": ("viewer",), **limited})
+    with cloud.opened_to_read(world.organization(), clock=world.clock) as opened:
+        steps = [*reaching.steps(opened), *divisions.steps(opened, [group])]
+        found = {one.step: one for one in examine("retail", steps, lambda *_: None)}["divisions of roles"]
+    assert (found.state, seen in found.seen) == (state, True), found

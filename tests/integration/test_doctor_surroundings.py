@@ -4,7 +4,7 @@ Alertmanager and Prometheus are an application that answers in their form; the r
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def told(steps: list[Any]) -> dict[str, Finding]:
 
 
 def around_of(folder: Path, http: Outbound, **changes: Any) -> surroundings.Around:
-    return surroundings.Around(settings_of(folder, **changes), http, time.time)
+    return surroundings.Around(settings_of(folder, **changes), ["retail", "bank"], http, time.time)
 
 
 # Prometheus ----------------------------------------------------------------------------------------------------------
@@ -157,15 +157,35 @@ def test_alerts_arrive_if_the_watchdog_did(http: Outbound, tmp_path: Path, ago_s
     assert {found[step].state for step in ("database", "its clock")} == {PROVED}
 
 
+@pytest.mark.parametrize(
+    ("ago_s", "state", "seen"),
+    [
+        ({}, FAILED, "retail, bank"),
+        ({"retail": 30.0, "bank": 700.0}, FAILED, "flows of bank"),
+        ({"retail": 30.0, "bank": 60.0}, PROVED, "retail, bank"),
+    ],
+)
+def test_flows_are_watched_if_the_watchdog_of_each_organization_arrived(
+    http: Outbound, tmp_path: Path, ago_s: Mapping[str, float], state: State, seen: str
+) -> None:
+    around = around_of(tmp_path, http)
+    with opened(around.settings) as store:
+        with store.begin() as tx:
+            for org, ago in {"": 30.0, **ago_s}.items():
+                watchdog.arrived(tx, now=clock(tx) - ago, org=org)
+        found = told(surroundings.database(around))["flows are watched"]
+    assert (found.state, seen in found.seen) == (state, True)
+
+
 def test_a_clock_that_differs_from_the_databases_is_told(http: Outbound, tmp_path: Path) -> None:
-    around = surroundings.Around(settings_of(tmp_path), http, lambda: time.time() + 60)
+    around = surroundings.Around(settings_of(tmp_path), [], http, lambda: time.time() + 60)
     with opened(around.settings):
         assert told(surroundings.database(around))["its clock"].state is FAILED
 
 
 def test_without_its_database_nothing_is_made(http: Outbound, tmp_path: Path) -> None:
     found = told(surroundings.database(around_of(tmp_path, http)))
-    assert [one.state for one in found.values()] == [FAILED, SKIPPED, SKIPPED]
+    assert [one.state for one in found.values()] == [FAILED, SKIPPED, SKIPPED, SKIPPED]
     assert not (tmp_path / "rollback.db").exists()
 
 

@@ -9,7 +9,7 @@ import pytest
 from genesys.errors import Refused
 from receiver import orders
 from receiver.store import controls, deployments, leases, rollbacks
-from receiver.store.deployments import Consent, Member, Registration
+from receiver.store.deployments import Companion, Consent, Member, Registration
 from receiver.store.rollbacks import LEASED, Rollback, State
 from tests.integration.receiver_world import (
     BAD_PUBLISH_AT,
@@ -233,9 +233,11 @@ def test_observing_arms_a_shadow_attempt_in_the_same_way(tmp_path: Path) -> None
 # Registered by a pipeline ---------------------------------------------------------------------------------------------
 
 
-def register(here: Scene, *flow_ids: str, rollback: Consent = Consent.AUTO) -> None:
+def register(
+    here: Scene, *flow_ids: str, rollback: Consent = Consent.AUTO, objects: tuple[Companion, ...] = ()
+) -> None:
     told = Registration(
-        "retail", tuple(Member(one, "0" * 64, "14.0") for one in flow_ids), "a1b2c3", "cx", "", rollback
+        "retail", tuple(Member(one, "0" * 64, "14.0") for one in flow_ids), "a1b2c3", "cx", "", rollback, objects
     )
     with here.store.begin() as tx:
         deployments.register(tx, told, by="pipeline", now=here.time.now, repeat_s=600.0, resolve_s=600.0)
@@ -301,6 +303,31 @@ def test_a_deployment_that_asks_waits_for_a_person_where_the_mode_is_auto(
         orders.approve(tx, waiting, here.settings, by="ann", reason="", now=here.time.now)
     here.run(60)
     assert publishes(here) == [("flow-1", GOOD)]
+
+
+TABLES = tuple(Companion("data_table", f"t-{number}", "0" * 64) for number in range(5))
+
+
+def test_a_deployment_of_a_data_table_besides_waits_for_a_person_where_the_mode_is_auto(here: Scene) -> None:
+    register(here, "flow-1", objects=TABLES)
+    accuse(here, "flow-1")
+    here.run(60)
+    (waiting,) = here.rollbacks()
+    assert (waiting.state, publishes(here)) == (State.AWAITING_APPROVAL, [])
+    assert "data_table t-0, data_table t-1, data_table t-2 and 2 more too" in waiting.reason
+    with here.store.begin() as tx:
+        orders.approve(tx, waiting, here.settings, by="ann", reason="", now=here.time.now)
+    here.run(60)
+    assert publishes(here) == [("flow-1", GOOD)]
+
+
+def test_where_it_is_said_the_flow_alone_is_rolled_back(tmp_path: Path) -> None:
+    with scene(tmp_path, coupled="act") as here:
+        populate(here)
+        register(here, "flow-1", objects=TABLES)
+        accuse(here, "flow-1")
+        here.run(60)
+        assert publishes(here) == [("flow-1", GOOD)]
 
 
 def test_flows_that_wait_for_approval_are_one_attempt_and_each_is_approved_by_itself(tmp_path: Path) -> None:

@@ -80,6 +80,12 @@ def test_a_deployment_is_registered_listed_and_called_good(pipeline: Pipeline) -
     assert "by the-ci" in pipeline.shows("deployments", "good", made["id"])
 
 
+def test_what_else_was_deployed_is_told_and_shown(pipeline: Pipeline) -> None:
+    made = json.loads(pipeline.shows("--output", "json", *REGISTER, "--object", f"data_table:t-1={OTHER}"))
+    assert made["objects"] == [{"object_type": "data_table", "object_id": "t-1", "source_digest": OTHER}]
+    assert "data_table t-1" in pipeline.shows("deployments", "list")
+
+
 def test_a_version_that_is_not_told_is_not_known_yet(pipeline: Pipeline) -> None:
     assert "not known yet" in pipeline.shows(*REGISTER)
 
@@ -118,6 +124,8 @@ def test_the_gate_refuses_while_a_person_has_stopped_it(pipeline: Pipeline) -> N
         ["gate", "--flow", f"flow-1={DIGEST}"],
         [*REGISTER, "--version", "flow-2=14.0"],
         [*REGISTER, "--version", "14.0"],
+        [*REGISTER, "--object", f"t-1={DIGEST}"],
+        [*REGISTER, "--object", "data_table:t-1"],
     ],
     ids=" ".join,
 )

@@ -18,7 +18,7 @@ from receiver.policy import Verdict
 from receiver.store import alerts, audit, controls, deployments, divisions, flows, quarantines, rollbacks, schema
 from receiver.store.controls import EVERY_FLOW, WindowKind
 from receiver.store.database import Store, Transaction
-from receiver.store.deployments import Consent, Member, Registration
+from receiver.store.deployments import Companion, Consent, Member, Registration
 from receiver.store.rollbacks import State
 from receiver.web import create_app
 from receiver.web.concealed import ABOUT_OTHERS, CONCEALED
@@ -98,7 +98,8 @@ def open_window(
 
 def register(tx: Transaction, *flow_ids: str) -> str:
     members = tuple(Member(flow_id, DIGEST, "14.0") for flow_id in flow_ids)
-    told = Registration("retail", members, f"commit of {len(members)}", "ann", "", Consent.AUTO)
+    table = Companion("data_table", "hidden-table" if HIDDEN in flow_ids else "t-1", DIGEST)
+    told = Registration("retail", members, f"commit of {len(members)}", "ann", "", Consent.AUTO, (table,))
     return deployments.register(tx, told, by="ann", now=time.time(), repeat_s=600, resolve_s=3600)[0].id
 
 
@@ -236,6 +237,7 @@ def test_of_a_window_and_a_deployment_they_see_their_flows_and_do_not_end_what_i
     mixed, own = (shown[world.names[name]] for name in ("mixed_deployment", "own_deployment"))
     assert [[flow["flow_id"] for flow in one["flows"]] for one in (mixed, own)] == [[OWN], [OWN]]
     assert (mixed["in_part"], own["in_part"]) == (True, False)
+    assert (mixed["objects"], [one["object_id"] for one in own["objects"]]) == ([], ["t-1"])
     assert world.names["deployment_id"] not in shown
     assert get(world, "/deployments", flow_id=HIDDEN)["deployments"] == [], "nor by the name of another flow of it"
     for call in (

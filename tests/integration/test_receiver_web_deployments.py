@@ -29,7 +29,9 @@ ORDER: dict[str, Any] = {
     "actor": "ann",
     "url": "https://ci.example.org/1",
     "rollback": "ask",
+    "objects": [{"object_type": "data_table", "object_id": "t-1", "source_digest": DIGEST}],
 }
+OBJECT: dict[str, Any] = ORDER["objects"][0]
 QUESTION: dict[str, Any] = {"org": "retail", "flows": [{"flow_id": "flow-1", "source_digest": DIGEST}]}
 
 
@@ -125,6 +127,10 @@ def test_a_deployment_is_registered_once_and_found_again(pipeline: Pipeline) -> 
         pytest.param({"commit": ""}, "commit", id="no commit"),
         pytest.param({"rollback": "maybe"}, "rollback", id="an unknown consent"),
         pytest.param({"sha": "1"}, "is unknown", id="an unknown key"),
+        pytest.param({"objects": [OBJECT, OBJECT]}, "data_table t-1 is given twice", id="an object twice"),
+        pytest.param({"objects": [OBJECT | {"object_type": "flow"}]}, "belongs among flows", id="a flow as an object"),
+        pytest.param({"objects": [OBJECT | {"object_type": "Data Table"}]}, "object_type", id="no name of a type"),
+        pytest.param({"objects": [OBJECT | {"source_digest": "1"}]}, "source_digest", id="no digest of an object"),
     ],
 )
 def test_what_is_no_deployment_is_400_and_says_where(pipeline: Pipeline, changes: Mapping[str, Any], said: str) -> None:

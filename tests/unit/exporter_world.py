@@ -50,6 +50,7 @@ class World:
     calls: list[str] = field(default_factory=list)
     rate_limit: RateLimit | None = None
     jobs = None
+    dependencies = None
 
     def happen(self, minute: int, version: str, outcomes: Outcomes, *, flow_id: str = "main") -> None:
         """What analytics report for a minute; a second report of the same minute replaces the first."""

@@ -19,6 +19,7 @@ class Cloud:
 
     rate_limit: RateLimit | None = None
     jobs = None
+    dependencies = None
 
     def __init__(self, *listed: Flow, problem: GenesysError | None = None) -> None:
         self._listed = list(listed)

@@ -36,6 +36,7 @@ class Cloud:
 
     rate_limit: RateLimit | None = None
     jobs = None
+    dependencies = None
 
     def __init__(self, flows: int = 3) -> None:
         self.known = {f"f{number}": replace(FLOW, id=f"f{number}") for number in range(flows)}
