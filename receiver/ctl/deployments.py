@@ -80,7 +80,14 @@ def register(
         {"flow_id": flow_id, "source_digest": digest} | ({"version": known[flow_id]} if flow_id in known else {})
         for flow_id, digest in flows
     ]
-    order: dict[str, Any] = {"org": org, "flows": told, "commit": commit, "actor": actor, "url": link, "rollback": rollback}
+    order: dict[str, Any] = {
+        "org": org,
+        "flows": told,
+        "commit": commit,
+        "actor": actor,
+        "url": link,
+        "rollback": rollback,
+    }
     if objects:
         order["objects"] = [_object(text) for text in objects]
     document = session.api.post("deployments", order)
