@@ -23,6 +23,7 @@ from exporter.poller import Poller, offset_of
 from exporter.process import ProcessMetrics
 from exporter.reader import OrganizationReader
 from exporter.web import Server, application, bind
+from genesys.budget import Budget
 from genesys.evidence import Signal
 from genesys.flows import Flow
 from genesys.log import LEVELS, configure, event
@@ -167,7 +168,11 @@ def _poll(
         baselines = BaselineKeeper(org, cloud, analytics, interval_s=config.baseline_interval_s, signals=config.signals)
         # Several exporters may poll one organization: another host or another port is another name.
         offset_s = offset_of(f"{org} {socket.gethostname()} {config.listen}", config.poll_interval_s)
-        poller = Poller(org, cloud, reader, baselines, config=config, board=board, offset_s=offset_s)
+        budget = Budget(org, lambda: cloud.rate_limit, reserve_ratio=organization.reserve_ratio, now=time.time)
+        put_off_s = partial(process.count_put_off, org, budget.put_off_s)
+        poller = Poller(
+            org, cloud, reader, baselines, config=config, board=board, offset_s=offset_s, put_off_s=put_off_s
+        )
         poller.run(clock=time.time, wait=stop.wait)
 
 

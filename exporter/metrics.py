@@ -185,6 +185,13 @@ API_RATE_LIMIT_USED = Metric(
     "Requests that Genesys Cloud has counted in the running minute: `inin-ratelimit-count` of its newest answer. "
     "Absent when not sent.",
 )
+POLLS_PUT_OFF = Metric(
+    "genesys_polls_put_off_total",
+    "counter",
+    ("org",),
+    "Polls that waited because the rate limit was nearly used up: less than `reserve_ratio` of it was left. Genesys "
+    "Cloud's data get older by that; rollbacks do not wait.",
+)
 
 SNAPSHOT_METRICS = (
     FLOW_ERRORS,
@@ -209,7 +216,7 @@ SNAPSHOT_METRICS = (
 POLL_METRICS = (UP, API_RATE_LIMIT_ALLOWED, API_RATE_LIMIT_USED)
 """What the end of each poll gives, failed polls included."""
 
-PROCESS_METRICS = (BUCKET_REVISION_AGE, API_REQUESTS, API_REQUEST_DURATION)
+PROCESS_METRICS = (BUCKET_REVISION_AGE, API_REQUESTS, API_REQUEST_DURATION, POLLS_PUT_OFF)
 """What the process counts while it lives."""
 
 CATALOGUE: Mapping[str, Metric] = {

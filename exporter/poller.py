@@ -12,6 +12,7 @@ from exporter.exposition import render
 from exporter.page import Board, prepared
 from exporter.reader import OrganizationReader
 from exporter.snapshot import Snapshot, samples
+from genesys.budget import PutOff, nothing
 from genesys.dialect import GenesysCloud
 from genesys.errors import GenesysError, NotAllowed
 from genesys.log import event
@@ -34,6 +35,7 @@ class Poller:
         config: ExporterConfig,
         board: Board,
         offset_s: float = 0.0,
+        put_off_s: PutOff = nothing,
     ) -> None:
         self._org = org
         self._cloud = cloud
@@ -42,16 +44,22 @@ class Poller:
         self._config = config
         self._board = board
         self._offset_s = offset_s
+        self._put_off_s = put_off_s
 
     def run(self, *, clock: Callable[[], float], wait: Callable[[float], bool]) -> None:
         """Poll until `wait(seconds)` says that it was told to stop.
 
         A poll is as of the full minute, and begins `offset_s` later: what it
-        finds is the same for every offset, a live version's `since` included.
+        finds is the same for every offset, a live version's `since` included. While the rate limit is nearly used up
+        it waits for the next minute of the limit: rollbacks and other people come first.
         """
         interval_s, offset_s = self._config.poll_interval_s, self._offset_s
         now = clock()
         while True:
+            while put_off_s := self._put_off_s("poll"):
+                if wait(put_off_s):
+                    return
+                now = max(now, last_tick(clock() - offset_s, interval_s))
             self.poll(now)
             now = next_poll(clock() - offset_s, interval_s)
             if wait(max(0.0, now + offset_s - clock())):

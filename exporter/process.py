@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import Metric as Family
 
 from exporter import metrics
+from genesys.budget import PutOff
 from genesys.dialect import Call, Observer
 
 # Up to the default timeout and beyond it, for those who raise it.
@@ -25,6 +26,12 @@ class ProcessMetrics:
             metrics.API_REQUESTS.labels,
             registry=self._registry,
         )
+        self._put_off = Counter(
+            metrics.POLLS_PUT_OFF.name.removesuffix("_total"),
+            metrics.POLLS_PUT_OFF.help,
+            metrics.POLLS_PUT_OFF.labels,
+            registry=self._registry,
+        )
         self._durations = self._histogram(metrics.API_REQUEST_DURATION, CALL_BUCKETS_S)
         self._revision_ages = self._histogram(metrics.BUCKET_REVISION_AGE, REVISION_BUCKETS_S)
 
@@ -32,13 +39,21 @@ class ProcessMetrics:
         return Histogram(metric.name, metric.help, metric.labels, buckets=buckets, registry=self._registry)
 
     def observer(self, org: str) -> Observer:
-        """What the organization's connection tells its calls to."""
+        """What the organization's connection tells its calls to; what it counts besides is there at 0."""
+        self._put_off.labels(org)
 
         def observe(call: Call) -> None:
             self._requests.labels(org, call.endpoint, call.code).inc()
             self._durations.labels(org, call.endpoint).observe(call.duration_s)
 
         return observe
+
+    def count_put_off(self, org: str, put_off_s: PutOff, what: str) -> float:
+        """What the budget says; counted where something has to wait."""
+        wait_s = put_off_s(what)
+        if wait_s:
+            self._put_off.labels(org).inc()
+        return wait_s
 
     def add_revisions(self, org: str, ages_s: Iterable[float]) -> None:
         """Ages of the buckets that a poll found changed; with none, the organization's histogram is there at 0."""

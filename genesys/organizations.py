@@ -18,7 +18,7 @@ from genesys.dialect import GenesysCloud, Observer
 from genesys.guide import Guide, NamedFlow, calls_per_poll
 from genesys.http import Connection
 from genesys.platform import Platform
-from genesys.settings import Seconds, Secret, Settings, Text, TextOrSource, WholeSeconds
+from genesys.settings import Ratio, Seconds, Secret, Settings, Text, TextOrSource, WholeSeconds
 
 
 class Endpoints(NamedTuple):
@@ -178,6 +178,8 @@ class Organization(Settings):
     credentials: Credentials  # an OAuth client of the grant type client credentials
     timeout_s: Seconds = 10.0  # one call
     deadline_s: Seconds = 30.0  # one read with all its pages and repetitions; shorter than a poll
+    # So much of the rate limit is left to rollbacks and to others: what can wait is put off meanwhile.
+    reserve_ratio: Ratio = 0.3
     analytics: Analytics = Analytics()  # how Genesys Cloud's figures are asked for
     flows: tuple[GuideFlow, ...] = ()  # only `guide`, which cannot list them
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from threading import Event
 
 from genesys.audit import SERVICES, Audit
+from genesys.budget import PutOff, nothing
 from genesys.errors import GenesysError, NotAllowed
 from genesys.log import event
 from receiver.config import Timing
@@ -36,6 +37,7 @@ class Changes:
         timing: Timing,
         *,
         own_client_id: str,
+        put_off_s: PutOff = nothing,
         clock: Callable[[Transaction], float] = clock,
     ) -> None:
         """`own_client_id` is the OAuth client of the bridge, whose changes are its own."""
@@ -44,6 +46,7 @@ class Changes:
         self._audit = audit
         self._timing = timing
         self._own_client_id = own_client_id
+        self._put_off_s = put_off_s
         self._clock = clock
 
     def run(self, stop: Event) -> None:
@@ -60,6 +63,8 @@ class Changes:
 
     def read_if_due(self) -> bool:
         """Read the first service whose turn it is; True if one was read. Raises StoreUnavailable."""
+        if self._put_off_s("audit"):
+            return False
         return any(self._read_if_due(service) for service in SERVICES)
 
     def _read_if_due(self, service: str) -> bool:

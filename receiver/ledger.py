@@ -7,6 +7,7 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Event
 
+from genesys.budget import PutOff, nothing
 from genesys.dialect import GenesysCloud
 from genesys.errors import GenesysError, NotAllowed
 from genesys.evidence import Evidence
@@ -43,6 +44,7 @@ class Ledger:
         timing: Timing,
         *,
         credentials: Callable[[bool], None],
+        put_off_s: PutOff = nothing,
         clock: Callable[[Transaction], float] = clock,
     ) -> None:
         """`credentials` is told whether Genesys Cloud accepts ours, whenever it says so."""
@@ -52,6 +54,7 @@ class Ledger:
         self._analytics = analytics
         self._timing = timing
         self._credentials = credentials
+        self._put_off_s = put_off_s
         self._clock = clock
         self._noted: SimpleQueue[tuple[str, Sequence[FlowVersion]]] = SimpleQueue()
         self._kept: Mapping[str, Sequence[Stint]] = {}
@@ -95,6 +98,8 @@ class Ledger:
 
     def read_if_due(self) -> bool:
         """Put the settled history into the ledger if it is time to; True if that was done. Raises StoreUnavailable."""
+        if self._put_off_s("history"):
+            return False
         with self._store.begin() as tx:
             now = self._clock(tx)
             if not ledger.claim(tx, self._org, now=now, next_at=now + self._timing.ledger_s):

@@ -4,14 +4,15 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from threading import Event, Lock, Thread
 
 from flask import Flask
 
 from genesys.audit import Audit
-from genesys.dialect import GenesysCloud
+from genesys.budget import Budget, PutOff
+from genesys.dialect import RateLimit
 from genesys.organizations import Organization, open_organization, session_of
 from receiver.changes import Changes
 from receiver.config import ReceiverSettings
@@ -60,8 +61,7 @@ class Process:
         self._stop = Event()
         self._threads = [Thread(target=worker.run, args=(self._stop,), name=worker.org) for worker in self._workers]
         self._threads += [
-            Thread(target=self._roster(org, cloud).run, args=(self._stop,), name=f"{org}-flows")
-            for org, cloud in self._clouds.items()
+            Thread(target=self._roster(one).run, args=(self._stop,), name=f"{one.name}-flows") for one in organizations
         ]
         self._threads += [
             Thread(target=ledger.run, args=(self._stop,), name=f"{org}-ledger") for org, ledger in self._ledgers.items()
@@ -151,6 +151,7 @@ class Process:
             Audit(self._audits[organization.name], api_url=organization.endpoints.api_url),
             self._settings.timing,
             own_client_id=organization.credentials.client_id,
+            put_off_s=_put_off_s(organization, lambda: self._audits[organization.name].connection.rate_limit),
         )
 
     def _ledger(self, organization: Organization) -> Ledger:
@@ -163,9 +164,25 @@ class Process:
             organization.analytics,
             self._settings.timing,
             credentials=credentials,
+            put_off_s=_put_off_s(organization, lambda: self._clouds[org].rate_limit),
         )
 
-    def _roster(self, org: str, cloud: GenesysCloud) -> Roster:
+    def _roster(self, organization: Organization) -> Roster:
+        org, cloud = organization.name, self._clouds[organization.name]
         credentials = partial(self._metrics.credentials, org)
         watch = Watch(org, self._store, Contents(org, self._store, cloud), telling_of(self._settings))
-        return Roster(org, self._store, cloud, self._settings.timing, credentials=credentials, look=watch.look)
+        return Roster(
+            org,
+            self._store,
+            cloud,
+            self._settings.timing,
+            credentials=credentials,
+            look=watch.look,
+            put_off_s=_put_off_s(organization, lambda: cloud.rate_limit),
+        )
+
+
+def _put_off_s(organization: Organization, limit: Callable[[], RateLimit | None]) -> PutOff:
+    """For one thread that reads what can wait."""
+    budget = Budget(organization.name, limit, reserve_ratio=organization.reserve_ratio, now=time.time)
+    return budget.put_off_s

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from threading import Event
 
+from genesys.budget import PutOff, nothing
 from genesys.dialect import GenesysCloud
 from genesys.errors import GenesysError, NotAllowed
 from genesys.flows import Flow
@@ -41,6 +42,7 @@ class Roster:
         *,
         credentials: Callable[[bool], None],
         look: Callable[[Sequence[Flow]], None] = look_at_nothing,
+        put_off_s: PutOff = nothing,
         clock: Callable[[Transaction], float] = clock,
     ) -> None:
         """`credentials` is told whether Genesys Cloud accepts ours, whenever it says so, `look` is given each list."""
@@ -50,6 +52,7 @@ class Roster:
         self._timing = timing
         self._credentials = credentials
         self._look = look
+        self._put_off_s = put_off_s
         self._clock = clock
 
     def run(self, stop: Event) -> None:
@@ -66,6 +69,8 @@ class Roster:
 
     def list_if_due(self) -> bool:
         """List the organization's flows if it is time to; True if they were listed. Raises StoreUnavailable."""
+        if self._put_off_s("flows"):
+            return False
         asked_at = self._store.transact(self._claim)
         if asked_at is None:
             return False

@@ -28,17 +28,19 @@ class Quota:
 
     allowed: int
     window_end: float
-    used: int = 0
+    own: int = 0
+    used: int = 0  # those of others included
 
     def reset_s(self, now: float) -> int:
         return max(1, math.ceil(self.window_end - now))
 
-    def count(self, now: float) -> bool:
-        """Count one request; False if it is one too many."""
+    def count(self, now: float, others: int = 0) -> bool:
+        """Count one request beside those of others in this minute; False if it is one too many."""
         if now >= self.window_end:
-            self.used = 0
+            self.own = 0
             self.window_end = now + WINDOW_S
-        self.used += 1
+        self.own += 1
+        self.used = self.own + others
         return self.used <= self.allowed
 
 
@@ -93,9 +95,9 @@ class Gatekeeper:
         return Quota(math.ceil(self._access.requests_per_min * self._factor), now + WINDOW_S)
 
 
-def count_request(token: Token, now: float) -> None:
-    """Raises a 429 `ApiError` when the token has used up its minute."""
-    if not token.quota.count(now):
+def count_request(token: Token, now: float, others: int) -> None:
+    """Raises a 429 `ApiError` when the token has used up its minute, together with others."""
+    if not token.quota.count(now, others):
         raise too_many_requests(token.quota.reset_s(now))
 
 

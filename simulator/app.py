@@ -61,7 +61,8 @@ def _enter(simulation: Simulation) -> Response | None:
             return Response()
         if not request.path.startswith(_WITHOUT_TOKEN):
             g.token = simulation.gatekeeper.admit(request.headers.get("Authorization"), now)
-            count_request(g.token, now)
+            others = math.ceil(simulation.world.settings.others_per_min * simulation.factor)
+            count_request(g.token, now, others)
     if g.fault is not None:
         _strike(g.fault, simulation.factor, now)
     return None

@@ -121,7 +121,8 @@ class Settings(Words):
     A report of something that happened shows after `analytics_latency` plus up
     to `analytics_jitter`; a share of `analytics_late_ratio` comes up to
     `analytics_late` later still, and corrects buckets that were read before.
-    An audit entry shows after `audit_latency`.
+    An audit entry shows after `audit_latency`. `others_per_min` requests of other people count against each token's
+    limit too.
     """
 
     publish_time: Duration = 4.0
@@ -133,6 +134,7 @@ class Settings(Words):
     analytics_late_ratio: Ratio = 0.01
     analytics_late: Duration = 120.0
     audit_latency: Duration = 2.0
+    others_per_min: Annotated[int, Field(ge=0)] = 0
 
 
 class Switches(Words):

@@ -19,6 +19,8 @@ from exporter.page import Board
 from exporter.poller import Poller
 from exporter.process import ProcessMetrics
 from exporter.reader import OrganizationReader
+from genesys.budget import Budget
+from genesys.dialect import GenesysCloud, RateLimit
 from genesys.organizations import Analytics, Organization, open_organization
 from simulator.app import create_app
 from simulator.request_log import Request
@@ -129,7 +131,11 @@ class Exporter:
             tell_revisions = partial(process.add_revisions, org)
             reader = OrganizationReader(org, cloud, analytics, tell_revisions=tell_revisions)
             baselines = BaselineKeeper(org, cloud, analytics, interval_s=config.baseline_interval_s)
-            self.pollers[org] = Poller(org, cloud, reader, baselines, config=config, board=self.board)
+            budget = Budget(org, partial(_limit, cloud), reserve_ratio=0.3, now=lambda: time.now)
+            put_off_s = partial(process.count_put_off, org, budget.put_off_s)
+            self.pollers[org] = Poller(
+                org, cloud, reader, baselines, config=config, board=self.board, put_off_s=put_off_s
+            )
 
     def close(self) -> None:
         for close in self._close:
@@ -149,6 +155,10 @@ class Exporter:
                 labels = " ".join(value for _, value in sorted(sample.labels.items()))
                 found.setdefault(sample.name, {})[labels] = sample.value
         return found
+
+
+def _limit(cloud: GenesysCloud) -> RateLimit | None:
+    return cloud.rate_limit
 
 
 @contextmanager

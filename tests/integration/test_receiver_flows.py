@@ -227,6 +227,7 @@ class Listing:
         self.genesys = GenesysInMemory(self.time, FlowInGenesys(), FlowInGenesys("flow-2"))
         self.accepted: list[bool] = []
         self.timing = settings.timing
+        self.put_off_s = 0.0
         self.roster = self.another()
 
     def another(self) -> Roster:
@@ -236,6 +237,7 @@ class Listing:
             self.genesys,
             self.timing,
             credentials=self.accepted.append,
+            put_off_s=lambda _: self.put_off_s,
             clock=lambda _: self.time.now,
         )
 
@@ -253,6 +255,15 @@ class Listing:
 @pytest.fixture
 def listing(store: Store, settings: ReceiverSettings) -> Listing:
     return Listing(store, settings)
+
+
+def test_a_list_waits_while_the_rate_limit_is_nearly_used_up_and_loses_no_turn(listing: Listing) -> None:
+    listing.put_off_s = 20.0
+    assert not listing.roster.list_if_due()
+    assert listing.known() == []
+    listing.put_off_s = 0.0
+    assert listing.roster.list_if_due()
+    assert listing.known() == ["flow-1", "flow-2"]
 
 
 def test_the_flows_are_listed_at_once_and_then_every_ten_minutes(listing: Listing) -> None:

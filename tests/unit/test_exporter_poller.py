@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from exporter.page import Board
 from exporter.poller import Poller, last_tick, next_poll, offset_of
 from exporter.process import ProcessMetrics
 from exporter.reader import OrganizationReader
+from genesys.budget import PutOff, nothing
 from genesys.dialect import Call, RateLimit
 from genesys.errors import NotAllowed, Throttled, Unavailable
 from genesys.evidence import Outcomes, Signal
@@ -34,8 +36,16 @@ HOURS_BEFORE = [NOON - 3600 * hours for hours in range(1, 100)]
 class Exporter:
     """The exporter without threads, sockets and time: polls and scrapes happen when the test says so."""
 
-    def __init__(self, *, offset_s: float = 0.0, analytics: Analytics | None = None, **worlds: World) -> None:
+    def __init__(
+        self,
+        *,
+        offset_s: float = 0.0,
+        analytics: Analytics | None = None,
+        put_off_s: PutOff = nothing,
+        **worlds: World,
+    ) -> None:
         self.now = float(NOON)
+        self.put_off_s = put_off_s
         self.analytics = analytics or Analytics()
         self.offset_s = offset_s
         self.process = ProcessMetrics()
@@ -51,7 +61,16 @@ class Exporter:
             self.process.add_revisions(org, ages_s)
 
         reader = OrganizationReader(org, world, self.analytics, tell_revisions=tell_revisions)
-        return Poller(org, world, reader, self.keepers[org], config=CONFIG, board=self.board, offset_s=self.offset_s)
+        return Poller(
+            org,
+            world,
+            reader,
+            self.keepers[org],
+            config=CONFIG,
+            board=self.board,
+            offset_s=self.offset_s,
+            put_off_s=partial(self.process.count_put_off, org, self.put_off_s),
+        )
 
     def poll(self, *, minutes_later: float = 1) -> None:
         self.now += minutes_later * MINUTE
@@ -343,6 +362,30 @@ def test_polls_begin_on_multiples_of_the_interval(clock: Clock, takes_s: float, 
     exporter.pollers["retail"].run(clock=clock, wait=wait)
 
     assert polls == polled_at
+
+
+def test_while_the_rate_limit_is_nearly_used_up_a_poll_waits_and_is_of_the_newest_minute() -> None:
+    clock = Clock(NOON, ends_at=NOON + 240)
+    world = World()
+    polls: list[float] = []
+    waits = iter([0.0, 50.0, 30.0, 0.0, 0.0])  # the second poll, at 60 s, is put off twice
+    exporter = Exporter(put_off_s=lambda _: next(waits), retail=world)
+
+    def wait(seconds: float) -> bool:
+        if world.calls:
+            polls.append(exporter.board.last("retail").succeeded_at or 0.0)
+        world.calls.clear()
+        return clock.wait(seconds)
+
+    exporter.pollers["retail"].run(clock=clock, wait=wait)
+    assert polls == [NOON, NOON + 120, NOON + 180]
+    assert exporter.scrape()["genesys_polls_put_off_total"] == {"retail": 2}
+
+
+def test_whoever_waits_for_the_rate_limit_can_be_stopped() -> None:
+    exporter = Exporter(put_off_s=lambda _: 10.0, retail=World())
+    exporter.pollers["retail"].run(clock=lambda: NOON, wait=lambda _: True)
+    assert not exporter.board.last("retail").polled
 
 
 def test_ticks_are_multiples_of_the_interval() -> None:
