@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import exporter, intake, live, rules, starting
+from bench import exporter, intake, live, organizations, rules, starting
 from bench.figures import Section, as_json, table
 from bench.machine import speed
 
@@ -28,6 +28,9 @@ SECTIONS: dict[str, Measure] = {
     "rules": lambda asked: rules.measure(rules.QUICK if asked.quick else rules.Plan(), _say),
     "starting": lambda asked: starting.measure(starting.QUICK if asked.quick else starting.Plan(), _say),
     "live": lambda asked: live.measure(live.QUICK if asked.quick else live.Plan(), _say),
+    "organizations": lambda asked: organizations.measure(
+        organizations.QUICK if asked.quick else organizations.Plan(), _say
+    ),
 }
 
 

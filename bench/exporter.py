@@ -14,9 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from bench.figures import Section, Sheet
 from bench.processes import cpu_s, memory_mb, most_memory_mb, program
+from bench.receivers import organization
 from bench.scraping import Durations, get, timed
 from exporter.config import FlowPolicy
 
@@ -25,15 +29,6 @@ MOST_SCRAPE_MS, MOST_POLL_CPU_S, MOST_MEMORY_MB, MOST_CALLS_PER_MIN = 20.0, 2.0,
 MOST_GROWTH = 1.3  # of what a flow costs, from one size to the next; the rest is the noise of the machine
 POLLING = "an exporter that polls within the scrape"
 
-ORGANIZATIONS = """
-organizations:
-  - name: large
-    api_url: {url}
-    login_url: {url}
-    credentials: {{client_id: bench, client_secret_env: BENCH_SECRET}}
-    timeout_s: 120
-    deadline_s: 240
-"""
 CONFIG = """
 listen: 127.0.0.1:0
 poll_interval_s: {interval_s}
@@ -144,9 +139,19 @@ def _measure(flows: int, interval_s: float, plan: Plan, *, watch: Sequence[str] 
 
 @contextmanager
 def exporter(url: str, interval_s: float, watch: Sequence[str] = ONE_SIGNAL) -> Iterator[tuple[int, str]]:
+    place = organization("large", url, timeout_s=120.0, deadline_s=240.0)
+    with exporter_of([place], interval_s, watch) as started:
+        yield started
+
+
+@contextmanager
+def exporter_of(
+    places: Sequence[Mapping[str, Any]], interval_s: float, watch: Sequence[str] = ONE_SIGNAL
+) -> Iterator[tuple[int, str]]:
+    """An exporter of these organizations; gives the process's id and its address."""
     with tempfile.TemporaryDirectory() as folder:
         organizations, config = Path(folder, "organizations.yml"), Path(folder, "exporter.yml")
-        organizations.write_text(ORGANIZATIONS.format(url=url), encoding="utf-8")
+        organizations.write_text(yaml.safe_dump({"organizations": list(places)}), encoding="utf-8")
         config.write_text(CONFIG.format(interval_s=interval_s, watch=json.dumps(watch)), encoding="utf-8")
         files = ("--organizations", str(organizations), "--config", str(config))
         command = ("-c", "from exporter.cli import main; main()", *files)

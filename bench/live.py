@@ -74,7 +74,7 @@ def measure(plan: Plan, say: Say) -> Section:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         flows = [f"flow-{number}" for number in range(plan.incidents)]
-        with _simulator(folder, flows) as cloud:
+        with simulator(folder, flows) as cloud:
             place = organization(ORG, cloud, timeout_s=3.0, deadline_s=6.0, analytics=ANALYTICS)
             with receiver(folder, [place], **SETTINGS) as (_, address):
                 say(f"alert to live: {plan.incidents} incident(s)")
@@ -96,19 +96,20 @@ def _incidents(cloud: str, address: str, flows: list[str], plan: Plan) -> list[f
         # Not all at once: what fails everywhere is nobody's deployment, and is not rolled back.
         for next_one in flows[len(deployed_at) : number + AHEAD]:
             deployed_at.append(time.time())
-            _deploy(cloud, next_one)
+            deploy(cloud, next_one)
         if number == 0:
             time.sleep(SHOWS_AFTER_S)
         # Neither the webhook nor the end of the publish keeps step with the receiver's ticks.
-        _ask("PUT", f"{cloud}/sim/settings", {"publish_time": FACTOR * chance.uniform(*PUBLISH_S), "effect_delay": 0.0})
+        ask("PUT", f"{cloud}/sim/settings", {"publish_time": FACTOR * chance.uniform(*PUBLISH_S), "effect_delay": 0.0})
         time.sleep(chance.uniform(0.0, TICK_S))
         found.append(_incident(cloud, address, flow, deployed_at[number], plan))
     return found
 
 
-def _deploy(cloud: str, flow: str) -> None:
+def deploy(cloud: str, flow: str) -> None:
+    """A version of the flow that fails, by a client of its own."""
     event = {"event": "publish", "flow": flow, "version": BAD, "error_ratio": BAD_RATIO, "by": f"owner-of-{flow}"}
-    _ask("POST", f"{cloud}/sim/events", event)
+    ask("POST", f"{cloud}/sim/events", event)
 
 
 def _incident(cloud: str, address: str, flow: str, deployed_at: float, plan: Plan) -> float:
@@ -120,20 +121,21 @@ def _incident(cloud: str, address: str, flow: str, deployed_at: float, plan: Pla
         lambda: _confirmed_at(address, flow) is not None, f"{flow} is rolled back", within_s=plan.within_s, every_s=0.2
     )
     confirmed_at = _confirmed_at(address, flow) or 0.0
-    (publish,) = [one for one in _ask("GET", f"{cloud}/sim/requests") if one.get("publish") and one["flow_id"] == flow]
+    (publish,) = [one for one in ask("GET", f"{cloud}/sim/requests") if one.get("publish") and one["flow_id"] == flow]
     published_in_s: float = publish["effect_at"] - publish["at"]
     return confirmed_at - sent_at - published_in_s
 
 
 def _confirmed_at(address: str, flow: str) -> float | None:
     """When the receiver had read back that the good version is live."""
-    found = _ask("GET", f"http://{address}/api/v1/rollbacks?flow_id={flow}")["rollbacks"]
+    found = ask("GET", f"http://{address}/api/v1/rollbacks?flow_id={flow}")["rollbacks"]
     told = found[0]["confirmed_at"] if found else None
     return None if told is None else datetime.fromisoformat(told).timestamp()
 
 
 @contextmanager
-def _simulator(folder: Path, flows: list[str]) -> Iterator[str]:
+def simulator(folder: Path, flows: list[str]) -> Iterator[str]:
+    """An organization in time-lapse; gives its URL."""
     versions = [
         {"version": "12.0", "published_ago": 9 * DAY_S},
         {"version": GOOD, "published_ago": 5 * DAY_S},
@@ -156,7 +158,8 @@ def _simulator(folder: Path, flows: list[str]) -> Iterator[str]:
         yield url
 
 
-def _ask(method: str, url: str, body: object = None) -> Any:
+def ask(method: str, url: str, body: object = None) -> Any:
+    """What a call with the operator's token answers."""
     headers = {"Authorization": f"Bearer {OPERATOR}"}
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=30) as answer:

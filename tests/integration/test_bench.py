@@ -36,10 +36,10 @@ OF_EACH_SIZE = [
 ]
 DATABASES = ["SQLite"] if find_binaries() is None else ["SQLite", "PostgreSQL"]
 OF_EACH_INTAKE = [
-    f"{what}, {database}{quantile}"
+    f"{what}, {database}{figure}"
     for database in DATABASES
-    for what in ("single alerts", "groups")
-    for quantile in ("", ", p50", ", p99")
+    for what, rate in (("single alerts", "300"), ("groups", "1,000"))
+    for figure in ("", ", p50 at that rate", f", p99 at {rate} alerts/s")
 ]
 NAMES = {
     "exporter": [f"{flows} flows: {name}" for flows in (20, 60) for name in OF_EACH_SIZE]
@@ -52,6 +52,11 @@ NAMES = {
     ],
     "starting": [f"{name}, 20 flows: start until it is ready" for name in ("exporter", "receiver")],
     "live": ["webhook received to confirmed, publish time subtracted, p95"],
+    "organizations": [
+        "5 organizations: webhook received to publish sent, longest",
+        "5 organizations, exporter: CPU of a poll of all",
+        "5 organizations, receiver: memory",
+    ],
 }
 
 
