@@ -1,7 +1,8 @@
 """Many organizations at one receiver and one exporter, three of them in trouble: what that costs, and whom it delays.
 
-One that accepts connections and never answers, one that refuses them, one that answers 429 to everything. The others
-share one simulated Genesys Cloud, which does not know who asks: it is another organization for each of them.
+One that accepts connections and never answers, one that refuses them, one that answers 429 to everything. Those that
+have an incident share one simulated Genesys Cloud, which does not know who asks: it is another organization for each of
+them. All others share one that answers at once.
 """
 
 import socket
@@ -82,22 +83,28 @@ def _receiver(sheet: Sheet, of: str, plan: Plan, hangs: str, refuses: str) -> No
         folder = Path(name)
         limited = folder / "limited"
         limited.mkdir()
-        with simulator(folder, flows) as cloud, simulator(limited, flows[:1]) as throttled:
+        with (
+            simulator(folder, flows) as cloud,
+            simulator(limited, flows[:1]) as throttled,
+            program("-m", "bench.cloud", str(plan.flows), says=r"listening on (\S+)") as (_, quiet),
+        ):
             ask("PUT", f"{throttled}/sim/faults", [{"kind": "throttle", "retry_after": 60}])
             asked: dict[str, Any] = {"timeout_s": 3.0, "deadline_s": 6.0, "analytics": ANALYTICS}
             trouble = {"hangs": hangs, "refuses": refuses, "limited": throttled}
-            names = [f"org-{number}" for number in range(plan.organizations - len(trouble))]
-            places = [organization(one, cloud, **asked) for one in names]
+            accused = [f"accused-{number}" for number in range(plan.incidents)]
+            others = [f"org-{number}" for number in range(plan.organizations - len(trouble) - len(accused))]
+            places = [organization(one, cloud, **asked) for one in accused]
             places += [organization(one, url, **asked) for one, url in trouble.items()]
+            places += [organization(one, quiet) for one in others]
             timing = SETTINGS["timing"] | {"flows_s": 600.0, "ledger_s": 3600.0}
             with receiver(folder, places, **(SETTINGS | {"timing": timing})) as (pid, address):
                 _await_calm(cloud, plan)
-                pids, calls, spent = family(pid), _requests(cloud), cpu_s(family(pid))
+                pids, calls, spent = family(pid), _calls(quiet), cpu_s(family(pid))
                 time.sleep(plan.idle_s)
                 sheet.add(f"{of}, receiver: processors while nothing happens", (cpu_s(pids) - spent) / plan.idle_s)
-                per_min = (_requests(cloud) - calls) / len(names) / (plan.idle_s / 60)
+                per_min = (_calls(quiet) - calls) / max(1, len(others)) / (plan.idle_s / 60)
                 sheet.add(f"{of}, receiver: API calls of each a minute, meanwhile", per_min, at_most=MOST_CALLS_PER_MIN)
-                took = _incidents(cloud, address, names, [*trouble], flows, plan)
+                took = _incidents(cloud, address, accused, [*trouble], flows, plan)
                 sheet.add(f"{of}, receiver: memory", memory_mb(family(pid)), "MB")
     durations = Durations.of(took)
     told = "webhook received to publish sent"
@@ -110,7 +117,7 @@ def _incidents(
     cloud: str, address: str, names: Sequence[str], trouble: Sequence[str], flows: Sequence[str], plan: Plan
 ) -> list[float]:
     """Seconds from each webhook to its first publish, as the simulator saw it."""
-    accused = list(zip(names, flows, strict=False))[: plan.incidents]
+    accused = list(zip(names, flows, strict=False))
     deployed_at = time.time()
     for _, flow in accused:
         deploy(cloud, flow)
