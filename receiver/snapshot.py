@@ -34,7 +34,9 @@ _NOT_CONFIGURED = frozenset(
     ]
 )
 _SECRET = re.compile(
-    r"secret|passw|pwd|token|api[-_ ]?key|private[-_ ]?key|authori[sz]ation|credential|signature", re.I
+    r"secret|passw|pwd|token|authori[sz]ation|credential|signature"
+    r"|(?:api|private|access|subscription|encryption|shared|licen[cs]e)[-_ ]?key",
+    re.I,
 )
 _SECRET_IN_TEXT = re.compile(rf"{_SECRET.pattern}|\b(?:bearer|basic)\b|://[^/\s]*@|-----BEGIN", re.I)
 _REFERENCE = re.compile(r"(\$!?\{[A-Za-z_][\w.]*\})")  # to an input, as Velocity writes it
@@ -51,7 +53,7 @@ class Snapshot:
 
     @property
     def sha256(self) -> str:
-        canonical = json.dumps(self.content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        canonical = json.dumps(self.content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 

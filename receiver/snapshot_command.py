@@ -105,9 +105,9 @@ def _read(organization: Organization, object_type: ObjectType, object_id: str) -
 
 
 def _told(found: Iterable[Difference]) -> str:
-    rows = [(render.plain(one.path), _shown(one.before), _shown(one.after)) for one in found]
+    rows = [(one.path, _shown(one.before), _shown(one.after)) for one in found]
     return render.table(("PATH", "KEPT", "NOW"), rows, empty="no difference")
 
 
 def _shown(value: object) -> str:
-    return "-" if value is ABSENT else render.plain(json.dumps(value, sort_keys=True, ensure_ascii=False))
+    return "-" if value is ABSENT else json.dumps(value, sort_keys=True, ensure_ascii=False)

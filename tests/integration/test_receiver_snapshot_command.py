@@ -15,7 +15,7 @@ from simulator.app import create_app
 from simulator.scenario import parse
 from simulator.server import listen
 from simulator.simulation import Simulation
-from simulator.vocabulary import EVENT, FAULTS
+from simulator.vocabulary import EVENT, FAULTS, ChangeObject
 
 NOW = 1_795_356_000.0
 PLANTED = "hunter2-of-the-crm"
@@ -128,6 +128,18 @@ def test_a_change_and_the_way_back_is_no_difference_though_the_version_went_on(o
     assert '"f"' in office.snapshot("ivr", "main", "--against", kept).stdout
     office.happen(event="change_object", type="ivr", id="main", fields={"openHoursFlow": {"id": "f"}})
     assert office.snapshot("ivr", "main", "--against", kept).exit_code == 0
+
+
+def test_what_a_terminal_would_obey_or_cannot_show_is_shown_harmlessly(office: Office) -> None:
+    kept = office.keep("ivr", "main")
+    with office.simulation.present() as now:
+        fields = {"description": "\u202e\ud83d"}
+        event = ChangeObject.model_construct(event="change_object", type="ivr", id="main", fields=fields, by="Ann")
+        office.simulation.apply(event, now)
+    done = office.snapshot("ivr", "main", "--against", kept)
+    assert done.exit_code == 3, done.output
+    assert "\u202e" not in done.stdout
+    assert "description" in done.stdout
 
 
 def test_what_was_deleted_is_gone_and_not_empty(office: Office) -> None:

@@ -34,6 +34,7 @@ def action(**request: Any) -> Snapshot:
         pytest.param({"headers": {"X-Partner": PLANTED}}, id="a header of any name"),
         pytest.param({"requestUrlTemplate": f"https://crm.example/v1?k={PLANTED}"}, id="the query of the URL"),
         pytest.param({"requestUrlTemplate": f"https://me:{PLANTED}@crm.example/v1"}, id="a password in the URL"),
+        pytest.param({"requestUrlTemplate": f"me:{PLANTED}@crm.example/v1"}, id="a password without a scheme"),
         pytest.param({"requestUrlTemplate": f"https://crm.example/v1#{PLANTED}"}, id="the fragment of the URL"),
         pytest.param({"requestUrlTemplate": f"https://crm.example/{PLANTED}-8d7f6e5d4c3b2a"}, id="a key in the path"),
         pytest.param({"requestTemplateUri": f"/v1?{PLANTED}"}, id="the address of a template"),
@@ -52,10 +53,14 @@ def test_a_secret_of_a_data_action_is_not_kept(request_: dict[str, Any]) -> None
 @pytest.mark.parametrize(
     "row",
     [
-        *[{name: PLANTED} for name in ("apiKey", "API_KEY", "Passwort", "pwd", "accessToken", "credentials")],
+        *[
+            {name: PLANTED}
+            for name in ("apiKey", "API_KEY", "Passwort", "pwd", "accessToken", "credentials", "subscription-key")
+        ],
         {"credentials": {"user": PLANTED}},
         {"secrets": [PLANTED]},
         {"note": f"Bearer {PLANTED}"},
+        {"notes": [{"more": [f"Bearer {PLANTED}"]}]},
         {"note": f"ftp://me:{PLANTED}@files.example"},
         {"note": f"-----BEGIN KEY-----{PLANTED}"},
     ],
@@ -91,6 +96,11 @@ def test_who_wrote_it_last_and_how_often_is_not_its_configuration() -> None:
 
 def test_the_digest_does_not_depend_on_the_order_of_the_fields() -> None:
     assert snapshot_of(ObjectType.IVR, "i", dict(reversed(IVR.items()))).sha256 == ivr().sha256
+
+
+def test_half_a_character_has_a_digest() -> None:
+    """JSON can say it, and UTF-8 cannot."""
+    assert ivr(name="\ud83d").sha256 != ivr(name="\ud83e").sha256
 
 
 @pytest.mark.parametrize(
