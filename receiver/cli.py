@@ -24,6 +24,7 @@ from receiver.drill_command import drill
 from receiver.feeds_command import feeds
 from receiver.process import Process
 from receiver.replay_command import replay
+from receiver.snapshot_command import snapshot
 from receiver.store.database import Store, StoreUnavailable
 from receiver.store.migration import SchemaMismatch
 from receiver.token_commands import token
@@ -201,6 +202,7 @@ main.add_command(doctor)
 main.add_command(drill)
 main.add_command(feeds)
 main.add_command(replay)
+main.add_command(snapshot)
 main.add_command(token)
 
 if __name__ == "__main__":

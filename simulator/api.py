@@ -3,6 +3,7 @@
 Owns HTTP as Genesys Cloud speaks it; what is true is the simulation's.
 """
 
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, request
@@ -21,6 +22,7 @@ from simulator.catalogue import (
     flow_dimensions,
 )
 from simulator.errors import bad_request
+from simulator.objects import PATHS
 from simulator.representation import configuration_as_json, flow_as_json, last_live, version_as_json
 from simulator.simulation import Simulation
 from simulator.views import page, publish, read_world, tabulated
@@ -36,6 +38,7 @@ def blueprint(simulation: Simulation) -> Blueprint:
     _jobs(api, simulation)
     _analytics(api, simulation)
     _audits(api, simulation)
+    _objects(api, simulation)
     return api
 
 
@@ -135,6 +138,29 @@ def _audits(api: Blueprint, simulation: Simulation) -> None:
         expand = {word for given in request.args.getlist("expand") for word in given.split(",")}
         with simulation.present() as now:
             return audit.answer(body, simulation.world.audit, now, expand=expand)
+
+
+def _objects(api: Blueprint, simulation: Simulation) -> None:
+    for object_type, path in PATHS.items():
+        api.add_url_rule(
+            f"/api/v2/{path}/<object_id>", object_type, partial(_object, simulation, object_type), methods=["GET"]
+        )
+
+    @api.get(f"/api/v2/{PATHS['data_table']}/<table_id>/rows")
+    def rows(table_id: str) -> dict[str, object]:
+        brief = request.args.get("showbrief", "true").lower() != "false"
+        with simulation.present():
+            return page(simulation.objects.rows(table_id), lambda row: {"key": row["key"]} if brief else row)
+
+
+def _object(simulation: Simulation, object_type: str, object_id: str) -> dict[str, object]:
+    with simulation.present():
+        body = dict(simulation.objects.read(object_type, object_id))
+    if object_type == "data_action" and request.args.get("includeConfig", "").lower() != "true":
+        body.pop("config", None)
+    if object_type == "data_table" and request.args.get("expand") != "schema":
+        body.pop("schema", None)
+    return body
 
 
 def _aggregates(

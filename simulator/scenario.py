@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from simulator.behaviour import BehaviourWords
 from simulator.strict import Duration, Rate, Ratio, Text, Words
-from simulator.vocabulary import Event, Settings, Switches
+from simulator.vocabulary import Event, ObjectSpec, Settings, Switches
 
 
 class ScenarioError(Exception):
@@ -100,6 +100,7 @@ def _in_order(timeline: tuple[Moment, ...]) -> tuple[Moment, ...]:
 class Scenario(Words):
     description: Text
     flows: Annotated[tuple[FlowSpec, ...], Field(min_length=1)]
+    objects: tuple[ObjectSpec, ...] = ()
     settings: Settings = Settings()
     switches: Switches = Switches()
     access: Access = Access()
@@ -113,6 +114,7 @@ class Scenario(Words):
         unknown = {used for flow in self.flows for used in flow.uses} - set(known)
         if unknown:
             raise ValueError(f"uses: no flow has the id {', '.join(sorted(unknown))}")
+        _require_unique(((one.type, one.id) for one in self.objects), "object")
         for moment in self.timeline:
             flow = getattr(moment.do, "flow", None)
             if flow is not None and flow not in known:

@@ -22,10 +22,21 @@ from simulator.errors import ApiError
 from simulator.faults import Faults
 from simulator.history import HOUR, History
 from simulator.jobs import Jobs
+from simulator.objects import Objects
 from simulator.reports import Grouping, Reports, Span, Table
 from simulator.request_log import RequestLog
 from simulator.scenario import Scenario
-from simulator.vocabulary import AnyEvent, Call, Change, ExpireTokens, SetFaults, Settings, Switches
+from simulator.vocabulary import (
+    AnyEvent,
+    Call,
+    Change,
+    ChangeObject,
+    DeleteObject,
+    ExpireTokens,
+    SetFaults,
+    Settings,
+    Switches,
+)
 
 LEAD = 1.25 * HOUR  # simulated seconds of single calls before the start: a trailing hour, and its settling
 
@@ -61,6 +72,7 @@ class Simulation:
         self.gatekeeper = Gatekeeper(scenario.access, factor=factor, rng=rng)
         self.faults = Faults(factor=factor, rng=rng)
         self.cues = Cues()
+        self.objects = Objects(scenario.objects)
         self.jobs = Jobs(lambda: self.world, lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4)))
         self.requests = RequestLog()
         self._clock = clock
@@ -98,6 +110,10 @@ class Simulation:
         match event:
             case SetFaults():
                 self.faults.replace(event.faults, now)
+            case ChangeObject():
+                self.world.changed(self.objects.change(event), now)
+            case DeleteObject():
+                self.world.changed(self.objects.delete(event), now)
             case Change():
                 self.world.changed(event, now)
             case ExpireTokens():

@@ -3,9 +3,9 @@
 Strict: an unknown key is an error. Every duration is in simulated seconds.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from simulator.behaviour import BehaviourWords
 from simulator.strict import Duration, Rate, Ratio, Text, Words
@@ -271,6 +271,50 @@ class Change(Words):
     late_s: Duration = 0.0
 
 
+ObjectType = Literal["data_table", "data_action", "ivr", "schedule", "schedule_group", "emergency_group", "queue"]
+
+
+def _has_key(row: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(row.get("key"), str) or not row["key"]:
+        raise ValueError("a row needs a key")
+    return row
+
+
+Row = Annotated[dict[str, Any], AfterValidator(_has_key)]
+
+
+class ObjectSpec(Words):
+    """A configuration object that is no flow, with the fields of its answer; `rows` are a data table's, by `key`."""
+
+    type: ObjectType
+    id: Text
+    name: Text
+    fields: dict[str, Any] = Field(default_factory=dict)
+    rows: tuple[Row, ...] = ()
+
+
+class _ObjectEvent(Words):
+    type: ObjectType
+    id: Text
+    by: Text = "cx-as-code"
+    person: bool = False
+    application: Text | None = None
+
+
+class ChangeObject(_ObjectEvent):
+    """Somebody gives an object other fields, and a data table more rows or others of the same key; the audit tells."""
+
+    event: Literal["change_object"]
+    fields: dict[str, Any] = Field(default_factory=dict)
+    rows: tuple[Row, ...] = ()
+
+
+class DeleteObject(_ObjectEvent):
+    """Somebody deletes an object: 404 from now on; the audit tells."""
+
+    event: Literal["delete_object"]
+
+
 class SetFaults(Words):
     """Replaces the list of faults."""
 
@@ -285,7 +329,7 @@ class ExpireTokens(Words):
 
 
 FlowEvent = Publish | ErrorRatio | CallsPerMin | Lock | Unlock | Deactivate | Activate | DeleteVersion | DeleteFlow
-AnyEvent = FlowEvent | Call | Change | SetFaults | ExpireTokens
+AnyEvent = FlowEvent | Call | Change | ChangeObject | DeleteObject | SetFaults | ExpireTokens
 Event = Annotated[AnyEvent, Field(discriminator="event")]
 
 

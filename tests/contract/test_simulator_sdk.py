@@ -666,3 +666,77 @@ def test_the_audit_can_be_refused(simulator: Simulator, client: Any) -> None:
         sdk.AuditApi(client).post_audits_query_realtime(an_audit_query("Routing"))
     simulator.control("DELETE", "faults")
     assert refused.value.status == 403
+
+
+OBJECTS = """
+as: calm
+objects:
+  - type: data_table
+    id: holidays
+    name: Holidays
+    fields: {schema: {type: object, properties: {key: {type: string}}}}
+    rows: [{key: "2026-12-24", closed: true}, {key: "2026-12-25", closed: true}, {key: "2026-12-26", closed: true}]
+  - {type: data_action, id: look-up, name: Look up, fields: {config: {request: {headers: {X-Key: k}}}}}
+  - {type: ivr, id: main, name: Main, fields: {dnis: ["+1"], scheduleGroup: {id: office}, openHoursFlow: {id: f}}}
+  - {type: schedule_group, id: office, name: Office, fields: {timeZone: UTC, openSchedules: [{id: weekdays}]}}
+  - {type: schedule, id: weekdays, name: Weekdays, fields: {rrule: "FREQ=WEEKLY"}}
+  - {type: emergency_group, id: fire, name: Fire, fields: {enabled: false}}
+  - {type: queue, id: sales, name: Sales, fields: {skillEvaluationMethod: BEST}}
+"""
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Iterator[tuple[Simulator, Any]]:
+    """A simulator with objects that are no flows, and the SDK's client of it."""
+    (tmp_path / "objects.yml").write_text(OBJECTS)
+    started = Simulator("--scenario", str(tmp_path / "objects.yml"))
+    started.control("PUT", "settings", {"audit_latency": 0})
+    yield started, sdk.ApiClient(host=started.url).get_client_credentials_token("simulator", "simulator")
+    started.end()
+
+
+def test_the_sdk_reads_every_kind_of_object(configured: tuple[Simulator, Any]) -> None:
+    _, client = configured
+    architect, integrations = sdk.ArchitectApi(client), sdk.IntegrationsApi(client)
+    ivr = architect.get_architect_ivr("main")
+    assert (ivr.dnis, ivr.version, ivr.schedule_group.id, ivr.open_hours_flow.id) == (["+1"], 1, "office", "f")
+    assert architect.get_architect_schedulegroup("office").open_schedules[0].id == "weekdays"
+    assert architect.get_architect_schedule("weekdays").rrule == "FREQ=WEEKLY"
+    assert architect.get_architect_emergencygroup("fire").enabled is False
+    assert sdk.RoutingApi(client).get_routing_queue("sales").skill_evaluation_method == "BEST"
+    assert integrations.get_integrations_action("look-up").config is None
+    with_config = integrations.get_integrations_action("look-up", include_config=True)
+    assert (with_config.config.request.headers, with_config.version) == ({"X-Key": "k"}, 1)
+    with pytest.raises(ApiException) as refused:
+        architect.get_architect_ivr("another")
+    assert refused.value.status == 404
+
+
+def test_the_sdk_reads_the_rows_of_a_data_table_over_pages(configured: tuple[Simulator, Any]) -> None:
+    api = sdk.ArchitectApi(configured[1])
+    assert api.get_flows_datatable("holidays").schema is None
+    assert api.get_flows_datatable("holidays", expand="schema").schema.type == "object"
+    first = api.get_flows_datatable_rows("holidays", page_size=2, showbrief=False)
+    second = api.get_flows_datatable_rows("holidays", page_size=2, page_number=2)
+    assert (first.total, first.page_count) == (3, 2)
+    assert first.entities == [{"key": "2026-12-24", "closed": True}, {"key": "2026-12-25", "closed": True}]
+    assert second.entities == [{"key": "2026-12-26"}]  # brief, unless asked otherwise
+
+
+def test_the_sdk_sees_who_changed_and_who_deleted_an_object(configured: tuple[Simulator, Any]) -> None:
+    simulator, client = configured
+    of_ann = {"by": "Ann", "person": True}
+    simulator.control(
+        "POST", "events", {"event": "change_object", "type": "ivr", "id": "main", "fields": {"dnis": ["+2"]}, **of_ann}
+    )
+    simulator.control("POST", "events", {"event": "delete_object", "type": "data_action", "id": "look-up"})
+    ivr = sdk.ArchitectApi(client).get_architect_ivr("main")
+    assert (ivr.dnis, ivr.version) == (["+2"], 2)
+    with pytest.raises(ApiException) as gone:
+        sdk.IntegrationsApi(client).get_integrations_action("look-up")
+    assert gone.value.status == 404
+    audits = sdk.AuditApi(client)
+    (changed,) = audits.post_audits_query_realtime(an_audit_query("Routing"), expand=["user"]).entities
+    assert (changed.entity.id, changed.action, changed.user.name) == ("main", "Update", "Ann")
+    (deleted,) = audits.post_audits_query_realtime(an_audit_query("Integrations")).entities
+    assert (deleted.entity.id, deleted.action, deleted.user) == ("look-up", "Delete", None)

@@ -1,0 +1,94 @@
+"""Configuration objects other than flows, as Genesys Cloud has them now. Dialect `platform`.
+
+Owns the calls and when their answers are whole. Genesys Cloud keeps no versions of
+these objects. What of an answer is worth keeping, and what must not be kept, is the
+business of others. Paths and fields: the official SDK's.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote
+
+from genesys.access import Session
+from genesys.answers import Answer, unexpected
+from genesys.errors import Refused
+from genesys.http import Request
+
+PAGE_SIZE = 100
+MAX_ROWS = 5_000  # of one data table: fifty calls
+
+
+class ObjectType(StrEnum):
+    """What can be read."""
+
+    DATA_TABLE = "data_table"
+    DATA_ACTION = "data_action"
+    IVR = "ivr"
+    SCHEDULE = "schedule"
+    SCHEDULE_GROUP = "schedule_group"
+    EMERGENCY_GROUP = "emergency_group"
+    QUEUE = "queue"
+
+
+_PATHS: Mapping[ObjectType, str] = MappingProxyType(
+    {
+        ObjectType.DATA_TABLE: "flows/datatables",
+        ObjectType.DATA_ACTION: "integrations/actions",
+        ObjectType.IVR: "architect/ivrs",
+        ObjectType.SCHEDULE: "architect/schedules",
+        ObjectType.SCHEDULE_GROUP: "architect/schedulegroups",
+        ObjectType.EMERGENCY_GROUP: "architect/emergencygroups",
+        ObjectType.QUEUE: "routing/queues",
+    }
+)
+_PARAMS: Mapping[ObjectType, Mapping[str, str]] = MappingProxyType(
+    {ObjectType.DATA_TABLE: {"expand": "schema"}, ObjectType.DATA_ACTION: {"includeConfig": "true"}}
+)
+
+
+class Objects:
+    """The objects of one organization; nothing is ever written."""
+
+    def __init__(self, session: Session, *, api_url: str) -> None:
+        self._session = session
+        self._api = f"{api_url}/api/v2"
+
+    def read(self, object_type: ObjectType, object_id: str) -> Mapping[str, Any]:
+        """The object as it is answered; of a data table also `rows`, by their keys.
+
+        Raises `Gone` for one that does not exist, `Refused` for a table of more
+        than MAX_ROWS rows, `Unavailable` where an answer is another object's or not
+        every row was told, else what `Session.read` raises: never half an object.
+        """
+        deadline = self._session.deadline()
+        path = _PATHS[object_type]
+        url = f"{self._api}/{path}/{quote(object_id, safe='')}"
+        params = _PARAMS.get(object_type, {})
+        found = self._session.read(Request("GET", url, path, params=params), deadline=deadline)
+        if Answer(path, found).text("id") != object_id:
+            raise unexpected(path, "id is another one than was asked for")
+        assert isinstance(found, dict)  # noqa: S101 - or `Answer` had raised
+        if object_type is not ObjectType.DATA_TABLE:
+            return found
+        return found | {"rows": self._rows(f"{url}/rows", deadline)}
+
+    def _rows(self, url: str, deadline: float) -> Mapping[str, Mapping[str, Any]]:
+        endpoint = "flows/datatables/rows"
+        rows: dict[str, Mapping[str, Any]] = {}
+        number, count, total = 1, 1, 0
+        while number <= min(count, MAX_ROWS // PAGE_SIZE):
+            params = {"showbrief": "false", "pageNumber": str(number), "pageSize": str(PAGE_SIZE)}
+            told = self._session.read(Request("GET", url, endpoint, params=params), deadline=deadline)
+            page = Answer(endpoint, told)
+            count, total = page.count("pageCount"), page.count("total")
+            if total > MAX_ROWS:
+                raise Refused(f"the data table has {total} rows, and more than {MAX_ROWS} are not read")
+            assert isinstance(told, dict)  # noqa: S101 - or `Answer` had raised
+            listed = told.get("entities") or ()
+            rows |= {row.text("key"): raw for row, raw in zip(page.items("entities"), listed, strict=True)}
+            number += 1
+        if len(rows) != total:
+            raise unexpected(endpoint, f"{len(rows)} of {total} rows were told; they may change just now")
+        return rows
