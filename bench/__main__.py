@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measures the programs as real processes on this machine, beside what people would take instead. "
-        "The full run takes about 40 minutes; nothing else should run meanwhile. The first lines tell how fast "
+        "The full run takes about 45 minutes; nothing else should run meanwhile. The first lines tell how fast "
         "the machine was before and after: one that shares its processors may need twice the time.",
         epilog="Exit code 1: a goal of the design is missed. Linux only, because memory and CPU are read from /proc.",
     )

@@ -35,8 +35,8 @@ Say = Callable[[str], None]
 class Plan:
     organizations: int = 200
     flows: int = 50
-    incidents: int = 20  # each in an organization of its own
-    every_s: float = 1.0  # from one to the next: the simulator has to bear them, too
+    incidents: int = 10  # each in an organization of its own
+    every_s: float = 3.0  # from one to the next: the simulator has to bear them, too
     idle_s: float = 60.0
     within_s: float = 120.0
     interval_s: float = 60.0

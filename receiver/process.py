@@ -34,6 +34,7 @@ from receiver.tools import Tools, put_together, telling_of
 from receiver.web.app import create_app
 from receiver.worker import Worker
 
+IN_TURN_S = 0.1  # from the first reading of one organization to that of the next
 MAX_SILENCE_S = 180.0  # a round may wait for four reads of Genesys Cloud, each within its deadline
 
 
@@ -61,10 +62,12 @@ class Process:
         self._stop = Event()
         self._threads = [Thread(target=worker.run, args=(self._stop,), name=worker.org) for worker in self._workers]
         self._threads += [
-            Thread(target=self._roster(one).run, args=(self._stop,), name=f"{one.name}-flows") for one in organizations
+            Thread(target=self._in_turn, args=(number, self._roster(one).run), name=f"{one.name}-flows")
+            for number, one in enumerate(organizations)
         ]
         self._threads += [
-            Thread(target=ledger.run, args=(self._stop,), name=f"{org}-ledger") for org, ledger in self._ledgers.items()
+            Thread(target=self._in_turn, args=(number, ledger.run), name=f"{org}-ledger")
+            for number, (org, ledger) in enumerate(self._ledgers.items())
         ]
         self._threads += [
             Thread(target=self._changes(one).run, args=(self._stop,), name=f"{one.name}-changes")
@@ -88,6 +91,11 @@ class Process:
         for thread in self._threads:
             thread.daemon = True
             thread.start()
+
+    def _in_turn(self, number: int, run: Callable[[Event], None]) -> None:
+        """Begin one after the other: two hundred first lists at once would keep the database from all else."""
+        if not self._stop.wait(number * IN_TURN_S):
+            run(self._stop)
 
     def stop(self, within_s: float) -> None:
         """End the threads; a step under way is finished, if it can be within the time."""
