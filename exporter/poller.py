@@ -50,13 +50,13 @@ class Poller:
         """Poll until `wait(seconds)` says that it was told to stop.
 
         A poll is as of the full minute, and begins `offset_s` later: what it
-        finds is the same for every offset, a live version's `since` included. While the rate limit is nearly used up
-        it waits for the next minute of the limit: rollbacks and other people come first.
+        finds is the same for every offset, a live version's `since` included. Where the rate limit is nearly used up
+        it waits, once, for the next minute of the limit: rollbacks and other people come first.
         """
         interval_s, offset_s = self._config.poll_interval_s, self._offset_s
         now = clock()
         while True:
-            while put_off_s := self._put_off_s("poll"):
+            if put_off_s := self._put_off_s("poll"):
                 if wait(put_off_s):
                     return
                 now = max(now, last_tick(clock() - offset_s, interval_s))

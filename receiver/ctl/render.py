@@ -203,6 +203,7 @@ def story(rollback: Json, clock: Clock) -> str:
     permits = [
         (
             permit["number"],
+            permit["strategy"],
             permit["target_version"],
             clock.exact(permit["valid_until"]),
             permit["answer"] or "not known",
@@ -223,7 +224,11 @@ def story(rollback: Json, clock: Clock) -> str:
             "",
             table(("AT", "STATE", "STEP", "DETAIL"), steps, empty="no steps yet"),
             "",
-            table(("PERMIT", "VERSION", "VALID UNTIL", "ANSWER"), permits, empty="no permit to publish was given"),
+            table(
+                ("PERMIT", "WAY BACK", "VERSION", "VALID UNTIL", "ANSWER"),
+                permits,
+                empty="no permit to publish was given",
+            ),
         )
     )
 

@@ -136,6 +136,8 @@ class RollbackAnswer(_Try):
     created_at: Time
     deadline: Time
     not_before: Time
+    strategy: str  # the way back whose turn it is, or that was taken
+    ways_back: list[str]  # in their order
     overrides: list[str] | None  # guards that were named by who has ordered it by hand; null: nobody has
     approved_by: str | None
     approved_at: Time | None
@@ -345,6 +347,8 @@ def rollback_json(rollback: Rollback) -> RollbackAnswer:
         "created_at": rfc3339(rollback.created_at),
         "deadline": rfc3339(rollback.deadline),
         "not_before": rfc3339(rollback.not_before),
+        "strategy": rollback.strategy.value,
+        "ways_back": rollback.ways_back.split(),
         "overrides": None if rollback.overrides is None else rollback.overrides.split(),
         "approved_by": rollback.approved_by,
         "approved_at": rfc3339_or_none(rollback.approved_at),

@@ -154,7 +154,7 @@ def test_a_rollback_is_told_with_its_steps_and_permits(busy: Desk) -> None:
     assert shown.startswith("rollback rollback-1, try 2\nflow     flow-1 of retail: 14.0 -> 13.0\n")
     assert "flow_name: Main IVR" in shown
     assert "permit  number 1, target 13.0" in shown
-    assert shown.splitlines()[-1].split()[:2] == ["1", "13.0"]
+    assert shown.splitlines()[-1].split()[:3] == ["1", "republish", "13.0"]
     assert shown.splitlines()[-1].endswith("accepted")
 
 

@@ -490,6 +490,8 @@ def test_rollbacks_are_listed_and_one_is_told_with_its_steps_and_permits(recorde
         "created_at": shown(NOW),
         "deadline": shown(NOW + 900),
         "not_before": shown(NOW),
+        "strategy": "republish",
+        "ways_back": ["republish"],
         "overrides": None,
         "approved_by": None,
         "approved_at": None,

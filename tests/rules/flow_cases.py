@@ -288,6 +288,12 @@ _MISSING_DATA = (
     ),
     Case("a failed poll changes nothing", [deployed()], [Firing(FIRES)], [Exporter(failed_polls=failed_polls(15, 15))]),
     Case(
+        "a poll in every other minute, as while others use up the rate limit, is enough",
+        [deployed()],
+        [Firing(FIRES + 1)],
+        [Exporter(failed_polls=range(0, UNTIL_NEVER, 2 * MINUTE_S))],
+    ),
+    Case(
         "a failed poll while firing changes nothing",
         [deployed()],
         [Firing(FIRES)],
