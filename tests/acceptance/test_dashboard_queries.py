@@ -165,7 +165,7 @@ IMPLIED: list[tuple[str, str, str, Json, Callable[[list[float]], float], object]
     ("bridge", "Credentials of the receiver", "A", {"org": ORG}, min, 1),
     ("bridge", "Age of the data", "A", {"org": ORG}, last, within(6, 60)),
     ("bridge", "Receiver's last round", "A", {"org": ORG}, last, within(0, 12)),
-    ("bridge", "Calls of Genesys Cloud", "A", {"endpoint": "flows", "code": "200"}, max, within(1 / 12, 1 / 3)),
+    ("bridge", "Calls of Genesys Cloud", "A", {"endpoint": "flows", "code": "200"}, max, within(1 / 12, 1 / 2)),
     ("bridge", "Duration of calls", "A", {"endpoint": "flows"}, max, within(0.001, 10)),
     ("bridge", "Rate limit", "A", {"org": ORG}, max, within(0.001, 0.5)),
     ("bridge", "How late figures settle", "A", {"org": ORG}, last, within(1, 600)),
