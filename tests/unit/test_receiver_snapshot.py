@@ -113,7 +113,7 @@ def test_half_a_character_has_a_digest() -> None:
         ({"dnis": ["+2"]}, Difference("dnis[0]", "+1", "+2")),
         ({"dnis": ["+1", "+2"]}, Difference("dnis", ["+1"], ["+1", "+2"])),
     ],
-    ids=str,
+    ids=["a field", "a field below", "emptied", "added", "in a list", "a longer list"],
 )
 def test_each_difference_has_its_place(change: dict[str, Any], found: Difference) -> None:
     assert list(differences(ivr().content, ivr(**change).content)) == [found]
