@@ -48,7 +48,9 @@ class Shell:
             "GIT_CONFIG_KEY_0": f"url.file://{ROOT}.insteadOf",
             "GIT_CONFIG_VALUE_0": PUBLISHED_AT,
         }
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        # A reader is in no virtual environment and in no `make`, which would tell the inner one that it is an inner one.
+        not_a_readers = ("PYTHON", "VIRTUAL_ENV", "MAKE", "MFLAGS")
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(not_a_readers)}
         self.said = ""
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail"],
