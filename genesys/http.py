@@ -29,6 +29,7 @@ T = TypeVar("T")
 MAX_KEPT_BYTES = 32 * 1024 * 1024  # the longest list in one piece, a page of 500 flows, has less than 1 MB
 MAX_ANSWER_BYTES = 1024 * 1024 * 1024  # 20,000 busy flows × 60 minutes × two exit reasons are 310 MB
 MAX_MESSAGE_CHARS = 300
+NO_CONTENT = 204  # what a deletion is answered with
 PIECE_BYTES = 64 * 1024
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 8.0
@@ -78,7 +79,7 @@ def _no_constant(name: str) -> float:
 class Request:
     """One request; `endpoint` is its template for metrics (`flows/{id}`), so that their number stays bounded."""
 
-    method: Literal["GET", "PATCH", "POST", "PUT"]
+    method: Literal["DELETE", "GET", "PATCH", "POST", "PUT"]
     url: str
     endpoint: str
     params: Mapping[str, str | int] = field(default_factory=dict)
@@ -244,6 +245,8 @@ def _timeouts(within_s: float) -> httpx.Timeout:
 
 
 def _understood(request: Request, status: int, headers: httpx.Headers, reader: Reader, *, now: float) -> object:
+    if status == NO_CONTENT and request.method == "DELETE":
+        return None
     try:
         told = reader.end()
     except (ValueError, RecursionError) as error:

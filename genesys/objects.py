@@ -1,14 +1,14 @@
-"""Configuration objects other than flows, as Genesys Cloud has them now. Dialect `platform`.
+"""Configuration objects other than flows, as Genesys Cloud has them now, and how they are written. Dialect `platform`.
 
 Owns the calls and when their answers are whole. Genesys Cloud keeps no versions of
-these objects. What of an answer is worth keeping, and what must not be kept, is the
-business of others. Paths and fields: the official SDK's.
+these objects. What of an answer is worth keeping, what must not be kept, and what is
+to be written, is the business of others. Paths and fields: the official SDK's.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from genesys.access import Session
@@ -43,13 +43,25 @@ _PATHS: Mapping[ObjectType, str] = MappingProxyType(
         ObjectType.QUEUE: "routing/queues",
     }
 )
+_ROWS, _ROW = "flows/datatables/rows", "flows/datatables/rows/{id}"
 _PARAMS: Mapping[ObjectType, Mapping[str, str]] = MappingProxyType(
     {ObjectType.DATA_TABLE: {"expand": "schema"}, ObjectType.DATA_ACTION: {"includeConfig": "true"}}
 )
 
 
+WRITTEN_WITH: Mapping[ObjectType, Literal["PATCH", "PUT"]] = MappingProxyType(
+    {
+        ObjectType.DATA_ACTION: "PATCH",
+        ObjectType.IVR: "PUT",
+        ObjectType.SCHEDULE: "PUT",
+        ObjectType.SCHEDULE_GROUP: "PUT",
+    }
+)
+"""Those that are written as a whole; of a data table its rows are. A queue and an emergency group are only read."""
+
+
 class Objects:
-    """The objects of one organization; nothing is ever written."""
+    """The objects of one organization. Each write is sent once, and raises what `Session.write` raises."""
 
     def __init__(self, session: Session, *, api_url: str) -> None:
         self._session = session
@@ -74,8 +86,32 @@ class Objects:
             return found
         return found | {"rows": self._rows(f"{url}/rows", deadline)}
 
+    def write(self, object_type: ObjectType, object_id: str, body: Mapping[str, Any]) -> None:
+        """Have the object be as `body` says, which carries the `version` that it was read with, where it has one.
+
+        Raises `Refused` with status 409 if that is not its version any more.
+        """
+        path = _PATHS[object_type]
+        url = f"{self._api}/{path}/{quote(object_id, safe='')}"
+        self._session.write(Request(WRITTEN_WITH[object_type], url, path, json=dict(body)))
+
+    def write_row(self, table_id: str, row: Mapping[str, Any], *, is_new: bool) -> None:
+        """Add a row to a data table, or have the one with its key be as `row` says."""
+        if is_new:
+            self._session.write(Request("POST", self._rows_url(table_id), _ROWS, json=dict(row)))
+        else:
+            url = f"{self._rows_url(table_id)}/{quote(str(row['key']), safe='')}"
+            self._session.write(Request("PUT", url, _ROW, json=dict(row)))
+
+    def delete_row(self, table_id: str, key: str) -> None:
+        """Remove a row from a data table. Raises `Gone` if it has none with this key."""
+        self._session.write(Request("DELETE", f"{self._rows_url(table_id)}/{quote(key, safe='')}", _ROW))
+
+    def _rows_url(self, table_id: str) -> str:
+        return f"{self._api}/flows/datatables/{quote(table_id, safe='')}/rows"
+
     def _rows(self, url: str, deadline: float) -> Mapping[str, Mapping[str, Any]]:
-        endpoint = "flows/datatables/rows"
+        endpoint = _ROWS
         rows: dict[str, Mapping[str, Any]] = {}
         number, count, total = 1, 1, 0
         while number <= min(count, MAX_ROWS // PAGE_SIZE):

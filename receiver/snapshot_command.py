@@ -16,7 +16,7 @@ from genesys.organizations import Organization, Organizations, session_of
 from genesys.settings import SettingsError, load
 from receiver.ctl import render
 from receiver.doctor_command import chosen_of
-from receiver.snapshot import ABSENT, Difference, Snapshot, differences, snapshot_of
+from receiver.objects.snapshot import ABSENT, Difference, Snapshot, differences, snapshot_of
 
 DIFFERENT = 3  # the exit status
 

@@ -48,7 +48,7 @@ class Shell:
             "GIT_CONFIG_KEY_0": f"url.file://{ROOT}.insteadOf",
             "GIT_CONFIG_VALUE_0": PUBLISHED_AT,
         }
-        # A reader is in no virtual environment and in no `make`, which would tell the inner one that it is an inner one.
+        # A reader is in no virtual environment, and in no `make`, which would have the inner one say so.
         not_a_readers = ("PYTHON", "VIRTUAL_ENV", "MAKE", "MFLAGS")
         ours = {name: value for name, value in os.environ.items() if not name.startswith(not_a_readers)}
         self.said = ""

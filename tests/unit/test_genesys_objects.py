@@ -1,8 +1,10 @@
 """Configuration objects other than flows: which calls are made, and that half an object is none."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
+import httpx
 import pytest
 
 from genesys.errors import Gone, NotAllowed, Refused, Throttled, Unavailable
@@ -100,3 +102,39 @@ def test_what_cannot_be_read_is_never_empty(status: int, error: type[Exception],
 def test_the_answer_of_another_object_is_not_taken() -> None:
     with pytest.raises(Unavailable, match="another one"):
         read(ObjectType.QUEUE, "x", ok({"id": "y"}))
+
+
+@pytest.mark.parametrize(
+    ("object_type", "method", "path"),
+    [
+        (ObjectType.DATA_ACTION, "PATCH", "integrations/actions/x"),
+        (ObjectType.IVR, "PUT", "architect/ivrs/x"),
+        (ObjectType.SCHEDULE, "PUT", "architect/schedules/x"),
+        (ObjectType.SCHEDULE_GROUP, "PUT", "architect/schedulegroups/x"),
+    ],
+)
+def test_an_object_is_written_with_one_call(object_type: ObjectType, method: str, path: str) -> None:
+    wire = Wire([ok({"id": "x"})])
+    Objects(wire.session(deadline_s=1), api_url=API_URL).write(object_type, "x", {"name": "X", "version": 3})
+    (sent,) = wire.requests
+    assert (sent.method, str(sent.url)) == (method, f"{API_URL}/api/v2/{path}")
+    assert json.loads(sent.content) == {"name": "X", "version": 3}
+
+
+def test_each_row_is_a_call_of_its_own() -> None:
+    wire = Wire([ok({}), ok({}), httpx.Response(204)])
+    objects = Objects(wire.session(deadline_s=1), api_url=API_URL)
+    objects.write_row("t/1", {"key": "a/b", "open": True}, is_new=False)
+    objects.write_row("t/1", {"key": "c"}, is_new=True)
+    objects.delete_row("t/1", "d e")
+    called = [(one.method, str(one.url).removeprefix(f"{API_URL}/api/v2/flows/datatables/")) for one in wire.requests]
+    assert called == [("PUT", "t%2F1/rows/a%2Fb"), ("POST", "t%2F1/rows"), ("DELETE", "t%2F1/rows/d%20e")]
+
+
+@pytest.mark.parametrize(("status", "error"), [(409, Refused), (404, Gone), (429, Throttled), (500, Unavailable)])
+def test_a_write_is_sent_once_whatever_is_answered(status: int, error: type[Exception]) -> None:
+    wire = Wire()
+    wire.answer_always(refused(status))
+    with pytest.raises(error):
+        Objects(wire.session(deadline_s=9), api_url=API_URL).write(ObjectType.IVR, "x", {})
+    assert len(wire.requests) == 1

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genesys.objects import ObjectType
-from receiver.snapshot import ABSENT, Difference, Snapshot, differences, snapshot_of
+from receiver.objects.snapshot import ABSENT, Difference, Snapshot, differences, snapshot_of
 
 PLANTED = "hunter2"
 IVR = {"id": "i", "name": "Main", "version": 3, "dnis": ["+1"], "openHoursFlow": {"id": "f", "name": "Open"}}
@@ -85,7 +85,16 @@ def test_what_is_no_secret_is_kept_as_it_is() -> None:
 
 def test_of_a_body_it_is_kept_what_it_is_filled_in_with() -> None:
     kept = action(requestTemplate='{"id": "${input.id}", "mode": "$!{input.mode}"}')
-    assert kept.content["config"]["request"]["requestTemplate"] == "*** ${input.id} *** $!{input.mode} ***"
+    assert kept.content["config"]["request"]["requestTemplate"] == "***${input.id}***$!{input.mode}***"
+
+
+def test_of_a_query_it_is_kept_what_it_is_filled_in_with() -> None:
+    kept = action(
+        requestUrlTemplate=f"https://crm.example/v1?id=${{input.id}}&k={PLANTED}&${{input.more}}&token=${{t}}"
+    )
+    assert (
+        kept.content["config"]["request"]["requestUrlTemplate"] == "https://crm.example/v1?id=${input.id}&***&***&***"
+    )
 
 
 def test_who_wrote_it_last_and_how_often_is_not_its_configuration() -> None:

@@ -18,7 +18,7 @@ from genesys.objects import ObjectType
 REDACTED = "***"
 ABSENT = object()
 # Who wrote it last, when, how often, and how many people are in it: they differ where nothing was configured.
-_NOT_CONFIGURED = frozenset(
+NOT_CONFIGURED = frozenset(
     [
         "selfUri",
         "version",
@@ -40,6 +40,7 @@ _SECRET = re.compile(
 )
 _SECRET_IN_TEXT = re.compile(rf"{_SECRET.pattern}|\b(?:bearer|basic)\b|://[^/\s]*@|-----BEGIN", re.I)
 _REFERENCE = re.compile(r"(\$!?\{[A-Za-z_][\w.]*\})")  # to an input, as Velocity writes it
+_FILLED_IN = re.compile(rf"{_REFERENCE.pattern}+")
 _KEY_IN_PATH = re.compile(r"(?=[\w~+=-]*\d)[\w~+=-]{16,}")
 
 
@@ -68,7 +69,7 @@ class Difference:
 
 def snapshot_of(object_type: ObjectType, object_id: str, answer: Mapping[str, Any]) -> Snapshot:
     """What is kept of an object as `genesys.objects` reads it."""
-    content = {key: value for key, value in answer.items() if key not in _NOT_CONFIGURED}
+    content = {key: value for key, value in answer.items() if key not in NOT_CONFIGURED}
     if object_type is ObjectType.DATA_ACTION and isinstance(content.get("config"), Mapping):
         content["config"] = _without_secrets_of_requests(content["config"])
     return Snapshot(object_type, object_id, _without_secrets(content))
@@ -122,15 +123,35 @@ def _without_secrets_of_requests(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _references(template: str) -> str:
-    """What a body is filled in with, in its order; the literal text between is replaced."""
+    """What a body is filled in with, at its place; the literal text between is replaced."""
     pieces = _REFERENCE.split(template)  # literal text and references by turns
-    shown = [piece if position % 2 else piece.strip() and REDACTED for position, piece in enumerate(pieces)]
-    return " ".join(filter(None, shown))
+    return "".join(
+        piece if position % 2 or not piece.strip() else f"{_blank_before(piece)}{REDACTED}{_blank_after(piece)}"
+        for position, piece in enumerate(pieces)
+    )
+
+
+def _blank_before(piece: str) -> str:
+    return piece[: len(piece) - len(piece.lstrip())]
+
+
+def _blank_after(piece: str) -> str:
+    return piece[len(piece.rstrip()) :]
 
 
 def _place(url: str) -> str:
-    """Host and path; a URL with a user or a query may have a password, and a long word of a path may be a key."""
-    path, mark, _ = url.partition("?")
+    """Host and path, and of the query what is filled in; a user may have a password, a long word may be a key."""
+    rest, hash_mark, fragment = url.partition("#")
+    path, mark, query = rest.partition("?")
     if "@" in path:
         return REDACTED
-    return _KEY_IN_PATH.sub(REDACTED, path.partition("#")[0]) + (mark and "?" + REDACTED)
+    shown = "&".join(map(_parameter, query.split("&")))
+    return _KEY_IN_PATH.sub(REDACTED, path) + mark + (shown if mark else "") + hash_mark + (fragment and REDACTED)
+
+
+def _parameter(text: str) -> str:
+    """A parameter of a query that is nothing but what an input fills in; of any other only that it is there."""
+    name, is_named, value = text.partition("=")
+    if is_named and _FILLED_IN.fullmatch(value) and not _SECRET.search(name):
+        return text
+    return text and REDACTED

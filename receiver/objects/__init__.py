@@ -1,0 +1,1 @@
+"""Configuration objects other than flows, of which the bridge keeps the versions itself."""
