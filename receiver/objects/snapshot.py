@@ -57,6 +57,11 @@ class Snapshot:
         canonical = json.dumps(self.content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
+    @property
+    def version(self) -> str:
+        """The label of this content among those of the object: short enough for people."""
+        return self.sha256[:12]
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:

@@ -463,6 +463,43 @@ tokens = Table(  # of the API; those in receiver.yml are not here
     Index("ix_tokens_name", "name"),
 )
 
+objects = Table(  # configuration objects other than flows, of which snapshots are kept
+    "objects",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("object_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),  # empty until the first reading
+    Column("due_at", Double, nullable=False),  # of the next reading
+    Column("asked_at", Double, nullable=False),  # of the newest one, however it ended
+    Column("wanted_at", Double),  # since when somebody wants it read at once
+    Column("read_at", Double),  # when the newest one that counts was asked for; null until the first
+    Column("own_version", Integer),  # Genesys Cloud's own count of its changes, where it has one
+    Column("problem", Text, nullable=False),  # of the newest one; empty if it succeeded
+)
+
+snapshots = Table(  # once for each content
+    "snapshots",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("object_id", Text, primary_key=True),
+    Column("version", Text, primary_key=True),  # the beginning of the content's digest
+    Column("content", JSON, nullable=False),  # without secrets
+    Column("kept_at", Double, nullable=False),
+)
+
+object_stints = Table(  # which content an object had when
+    "object_stints",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("object_id", Text, primary_key=True),
+    Column("since", Double, primary_key=True),  # the first reading that showed it
+    Column("version", Text, nullable=False),
+    Column("seen_until", Double, nullable=False),  # the newest one that did
+)
+
 compatibility = Table(
     "compatibility",
     metadata,
