@@ -32,6 +32,7 @@ class ObjectType(StrEnum):
     QUEUE = "queue"
 
 
+OBJECT_TYPES = frozenset(one.value for one in ObjectType)
 _PATHS: Mapping[ObjectType, str] = MappingProxyType(
     {
         ObjectType.DATA_TABLE: "flows/datatables",
@@ -85,6 +86,10 @@ class Objects:
         if object_type is not ObjectType.DATA_TABLE:
             return found
         return found | {"rows": self._rows(f"{url}/rows", deadline)}
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.connection.close()
 
     def write(self, object_type: ObjectType, object_id: str, body: Mapping[str, Any]) -> None:
         """Have the object be as `body` says, which carries the `version` that it was read with, where it has one.

@@ -9,6 +9,7 @@ from genesys.probation import ProbationLimits
 from genesys.selectors import first_match
 from receiver.common_cause import CommonCauseLimits, survey
 from receiver.config import FlowPolicy, ReceiverSettings, Timing
+from receiver.objects.settings import ObjectPolicy
 from receiver.reader import Survey
 from receiver.situation import ACTING, Mode
 from receiver.strategy import Strategy
@@ -25,19 +26,22 @@ _NEVER_IN_QUEUE = frozenset({Signal.CALLER_HANGUP, Signal.ROUTING_SHIFT})
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The mode that applies to a flow, and why it is not the configured one."""
+    """The mode that applies to a flow or an object, and why it is not the configured one."""
 
-    policy: FlowPolicy
+    policy: FlowPolicy | ObjectPolicy
     mode: Mode
     note: str
 
 
 def apply_policy(settings: ReceiverSettings, flow: Flow, signal: Signal | None = None) -> Applied:
-    """The selector that matches a flow, as it applies to an accusation by `signal`.
+    """The selector that matches a flow, or the entry of an object, as it applies to an accusation by `signal`.
 
     Types that are not proved are rolled back with approval at most; a signal that
     says nothing about the flow's version causes no rollback.
     """
+    restored = next((one for one in settings.objects if (one.type, one.id) == (flow.type, flow.id)), None)
+    if restored is not None:
+        return Applied(restored, restored.mode, "")
     policy = first_match(settings.flows, flow)
     if policy.mode is Mode.AUTO and flow.type in _APPROVED_TYPES:
         return Applied(policy, Mode.APPROVE, f" (flows of type {flow.type} are not rolled back automatically)")

@@ -24,6 +24,7 @@ from genesys.thresholds import Judging
 from receiver.addresses import Bearer, HttpUrl
 from receiver.feeds.settings import Feeds
 from receiver.notify.settings import Notifications, SinkSettings, Webhook
+from receiver.objects.settings import ObjectPolicy
 from receiver.situation import Mode
 from receiver.strategy import Strategy
 
@@ -95,6 +96,8 @@ def _no_comma(text: str) -> str:
 
 
 def _each_once(ways: tuple[Strategy, ...]) -> tuple[Strategy, ...]:
+    if Strategy.RESTORE in ways:
+        raise ValueError("restore is for what is named in objects; a flow goes back by republish or redeploy")
     if len(set(ways)) < len(ways):
         raise ValueError("each way back can be gone once only")
     return ways
@@ -218,6 +221,7 @@ class Timing(Settings):
     ledger_s: Seconds = 3600.0  # between two readings of the history into the ledger; its buckets settle as often
     ledger_keep_s: Seconds = 7776000.0  # 90 days: a version that ended before is no target by its record any more
     target_min_live_s: Seconds = 86400.0  # a version is trusted as target that was live for so long
+    objects_s: Seconds = 300.0  # between two readings of an object that nobody is known to have changed
     audit_s: Seconds = 60.0  # between two calls to the audit, of one of its three services each
     changes_s: Seconds = 3600.0  # so long before the accused version went live changes are listed with its alert
     # A version is on probation until it has had traffic for so long, within its threshold, 500 ended conversations.
@@ -273,6 +277,7 @@ class ReceiverSettings(Settings):
     coupled: InDoubt = InDoubt.APPROVE
     timing: Timing = Timing()  # how long things take at most
     flows: Selectors[FlowPolicy]  # what applies to which flow, in order
+    objects: tuple[ObjectPolicy, ...] = ()  # of which other configuration objects snapshots are kept
 
     @model_validator(mode="after")
     def _is_coherent(self) -> Self:
@@ -296,6 +301,9 @@ class ReceiverSettings(Settings):
             problems.append("tokens: two of them have the same secret; nobody could tell who calls")
         if self.ambiguous is InDoubt.APPROVE and not self.audit:
             problems.append("ambiguous: approve needs audit: true; without it nobody sees what else was changed")
+        ids = [one.id for one in self.objects]
+        if twice := sorted({object_id for object_id in ids if ids.count(object_id) > 1}):
+            problems.append(f"objects: the id {', '.join(twice)} is given twice; ids must be unique")
         if self.lease_scope is Scope.FLOW:
             problems.append("lease_scope: must be org or all: at most one rollback at a time in an organization")
         if not any(Role.ALERTMANAGER in token.roles for token in self.tokens):

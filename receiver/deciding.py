@@ -4,7 +4,7 @@ import logging
 
 from genesys.log import event
 from receiver.config import Scope
-from receiver.gather import situation
+from receiver.gather import accusing, situation
 from receiver.known_bad import tell
 from receiver.notify.events import put_suppressed
 from receiver.planning import facts_of, plan
@@ -27,6 +27,7 @@ def decide_one(tx: Transaction, tools: Tools, alert: StoredAlert, reading: Readi
     if tools.around.settings.lease_scope is Scope.ALL:
         leases.lock(tx, leases.EVERYTHING)  # no other organization plans a rollback between our look and our entry
     now = tools.clock(tx)
+    alert = accusing(alert, reading)
     suppression = tools.alertmanagers.suppression(alert.fingerprint, now)
     facts = situation(tx, alert, reading, suppression, tools.around, now=now)
     decision = decide(facts, tools.limits)

@@ -15,16 +15,17 @@ from typing import TypeVar
 
 from genesys.evidence import Signal
 from genesys.flows import Flow
+from genesys.objects import OBJECT_TYPES
 from receiver import by_hand
 from receiver.contents import Contents, to_compare
 from receiver.gather import situation
 from receiver.orders import NotPossible, passes
-from receiver.payload import ACTION
+from receiver.payload import ACTION, FLOW
 from receiver.policy import CONTRACT, Decision, Verdict, decide
 from receiver.reader import Reading
 from receiver.situation import Situation
 from receiver.store import alerts, flows, ways_in_vain
-from receiver.store.alerts import FLOW, StoredAlert
+from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
 from receiver.store.rollbacks import Rollback
 from receiver.tools import Tools
@@ -159,14 +160,18 @@ def accusation(tx: Transaction, org: str, flow: Flow, signal: Signal, *, now: fl
     """The open alert that accuses the live version by this signal, or one as if there were; nothing is written."""
     version = flow.live_version or ""
     for alert in alerts.open_alerts(tx, org):
-        if (alert.object_id, alert.version, alert.signal) == (flow.id, version, signal.value):
-            return alert
-    about = {"org": org, "flow_id": flow.id, "flow_version": version, "signal": signal.value}
+        if (alert.object_id, alert.version or version, alert.signal) == (flow.id, version, signal.value):
+            return replace(alert, version=version)
+    is_flow = flow.type not in OBJECT_TYPES
+    named = (
+        {"flow_id": flow.id, "flow_version": version} if is_flow else {"object_type": flow.type, "object_id": flow.id}
+    )
+    about = {"org": org, **named, "signal": signal.value}
     return StoredAlert(
         id=NOBODYS,
         fingerprint="",
         org=org,
-        object_type=FLOW,
+        object_type=FLOW if is_flow else flow.type,
         object_id=flow.id,
         version=version,
         signal=signal.value,

@@ -9,7 +9,7 @@ from receiver.attempt import ALONE, Attempt
 from receiver.change_set import Publication
 from receiver.config import InDoubt, ReceiverSettings
 from receiver.copies import carried, copies, vouched_for
-from receiver.payload import ACTION, REQUIRED_LABELS
+from receiver.payload import ACTION, FLOW, REQUIRED_LABELS, REQUIRED_OF_OBJECT
 from receiver.policy import CONTRACT
 from receiver.reader import Reading
 from receiver.service import Record
@@ -46,7 +46,10 @@ def situation(
     now: float,
     own: Rollback | None = None,
 ) -> Situation:
-    """Everything that is known about one alert at `now`; `own` is the rollback that the decision is about, if any."""
+    """Everything that is known about one alert at `now`; `own` is the rollback that the decision is about, if any.
+
+    Of an object the alert is `accusing` a version.
+    """
     settings = around.settings
     flow = reading.flow.value
     applied = apply_policy(settings, flow, findings.signal_of(alert)) if flow is not None else None
@@ -67,7 +70,7 @@ def situation(
     return Situation(
         at=now,
         contract=alert.labels.get("genesys_contract"),
-        missing_labels=_unusable_labels(alert, around.orgs),
+        missing_labels=_unusable_labels(alert, around),
         firing=alert.is_open,
         accused_version=alert.version,
         pauses=remembered.pauses(tx, alert.org),
@@ -136,9 +139,17 @@ def situation_of_undo(
     return replace(found, target=target, target_problem=reading.versions.problem)
 
 
-def is_understood(alert: StoredAlert, orgs: frozenset[str]) -> bool:
+def accusing(alert: StoredAlert, reading: Reading, own: Rollback | None = None) -> StoredAlert:
+    """The alert with the version that it accuses: of an object what it is like now, or was when it was planned."""
+    if alert.version or alert.object_type == FLOW:
+        return alert
+    live = None if reading.flow.value is None else reading.flow.value.live_version
+    return replace(alert, version=(live or "") if own is None else own.accused_version)
+
+
+def is_understood(alert: StoredAlert, around: Surroundings) -> bool:
     """False for an alert that ends as `unknown_contract`, whatever Genesys Cloud says: nothing needs to be read."""
-    return alert.labels.get("genesys_contract") == CONTRACT and not _unusable_labels(alert, orgs)
+    return alert.labels.get("genesys_contract") == CONTRACT and not _unusable_labels(alert, around)
 
 
 def _asks(registered: Deployment | None, suspected: Suspects, settings: ReceiverSettings) -> str | None:
@@ -214,12 +225,22 @@ def _records(tx: Transaction, alert: StoredAlert) -> dict[str, Record]:
     return {} if signal is None else ledger.records(tx, alert.org, alert.object_id, signal)
 
 
-def _unusable_labels(alert: StoredAlert, orgs: frozenset[str]) -> tuple[str, ...]:
-    wrong = [name for name in REQUIRED_LABELS if not alert.labels.get(name)]
+def _unusable_labels(alert: StoredAlert, around: Surroundings) -> tuple[str, ...]:
+    is_flow = alert.object_type == FLOW
+    wrong = [name for name in (REQUIRED_LABELS if is_flow else REQUIRED_OF_OBJECT) if not alert.labels.get(name)]
+    if not is_flow and alert.object_id and not _is_configured(alert, around.settings):
+        wrong.append("object_id (not in `objects` of receiver.yml)")
+    if is_flow and any(one.id == alert.object_id for one in around.settings.objects):
+        wrong.append("flow_id (no flow)")
     if alert.labels.get("genesys_action") != ACTION:
         wrong.append("genesys_action")
-    if alert.org and alert.org not in orgs:
+    if alert.org and alert.org not in around.orgs:
         wrong.append("org (not configured)")
     if alert.signal and findings.signal_of(alert) is None:
         wrong.append("signal (unknown)")
     return tuple(wrong)
+
+
+def _is_configured(alert: StoredAlert, settings: ReceiverSettings) -> bool:
+    named = (alert.org, alert.object_type, alert.object_id)
+    return any((one.org, one.type.value, one.id) == named for one in settings.objects)

@@ -4,6 +4,7 @@ Facts: prometheus.io/docs/alerting/latest/configuration/#webhook_config. A paylo
 resolved alerts, carries fields that newer releases add, and repeats itself; `endsAt` of a firing alert is year 1.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -13,7 +14,9 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 ACTION = "rollback"
 WATCHDOG = "watchdog"  # the genesys_action of the alert that always fires
+FLOW = "flow"  # the first object type, and what is meant where an alert names none
 REQUIRED_LABELS = ("org", "flow_id", "flow_version", "signal")
+REQUIRED_OF_OBJECT = ("org", "object_type", "object_id", "signal")  # where an alert accuses something else than a flow
 MAX_KEY_CHARS = 128  # of a fingerprint (Alertmanager's have 16) and of the required labels (a flow id has 36)
 
 
@@ -36,8 +39,26 @@ class Alert:
         return self.labels.get(name, "")
 
     @property
+    def object_type(self) -> str:
+        return object_type_of(self.labels)
+
+    @property
+    def object_id(self) -> str:
+        return self.label("flow_id" if self.object_type == FLOW else "object_id")
+
+    @property
+    def version(self) -> str:
+        """Empty of what is no flow: Prometheus knows nothing of its versions."""
+        return self.label("flow_version") if self.object_type == FLOW else ""
+
+    @property
     def is_watchdog(self) -> bool:
         return self.label("genesys_action") == WATCHDOG
+
+
+def object_type_of(labels: Mapping[str, str]) -> str:
+    """What kind of object an alert accuses."""
+    return labels.get("object_type") or FLOW
 
 
 def storable(text: str) -> str:
@@ -62,7 +83,9 @@ def _showable(moment: datetime) -> datetime:
 
 def _indexable(labels: dict[str, str]) -> dict[str, str]:
     """PostgreSQL refuses an index entry of more than 2,700 bytes: such an alert could never be stored."""
-    long = [name for name in REQUIRED_LABELS if len(labels.get(name, "")) > MAX_KEY_CHARS]
+    long = [
+        name for name in (*REQUIRED_LABELS, "object_type", "object_id") if len(labels.get(name, "")) > MAX_KEY_CHARS
+    ]
     if long:
         raise ValueError(f"{', '.join(long)}: longer than {MAX_KEY_CHARS} characters")
     return labels

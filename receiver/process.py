@@ -26,6 +26,8 @@ from receiver.ledger import Ledger
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.delivery import Deliverer
 from receiver.notify.sinks import sinks_of
+from receiver.objects.keeper import Keeper
+from receiver.objects.kept import open_objects
 from receiver.outbound import Outbound
 from receiver.reader import NoteVersions, note_nothing
 from receiver.roster import Roster
@@ -53,6 +55,9 @@ class Process:
         self._audits = {
             one.name: session_of(one) for one in organizations if settings.audit and one.dialect == "platform"
         }
+        self._objects = {
+            one.name: kept for one in organizations if (kept := open_objects(one, settings, self._store)) is not None
+        }
         self._ledgers = {organization.name: self._ledger(organization) for organization in organizations}
         self._workers = [
             self._worker(organization, names, first=organization is organizations[0]) for organization in organizations
@@ -73,6 +78,11 @@ class Process:
             Thread(target=self._changes(one).run, args=(self._stop,), name=f"{one.name}-changes")
             for one in organizations
             if one.name in self._audits
+        ]
+        self._threads += [
+            Thread(target=self._keeper(one).run, args=(self._stop,), name=f"{one.name}-objects")
+            for one in organizations
+            if one.name in self._objects
         ]
         self._threads.append(Thread(target=self._deliverer.run, args=(self._stop,), name="outbox"))
         self._threads += [
@@ -109,6 +119,8 @@ class Process:
                 cloud.close()
             for session in self._audits.values():
                 session.connection.close()
+            for kept in self._objects.values():
+                kept.close()
         self._http.close()
         self._store.close()
 
@@ -147,6 +159,7 @@ class Process:
             note_versions=note_versions,
             metrics=self._metrics,
             receiver=self._name,
+            objects=self._objects.get(organization.name),
         )
 
     def _poller(self, feed: FeedSettings) -> Poller:
@@ -160,6 +173,17 @@ class Process:
             self._settings.timing,
             own_client_id=organization.credentials.client_id,
             put_off_s=_put_off_s(organization, lambda: self._audits[organization.name].connection.rate_limit),
+        )
+
+    def _keeper(self, organization: Organization) -> Keeper:
+        org = organization.name
+        limit = self._clouds[org]  # one limit for all tokens, as far as anybody knows
+        return Keeper(
+            org,
+            self._store,
+            self._objects[org],
+            self._settings.timing,
+            put_off_s=_put_off_s(organization, lambda: limit.rate_limit),
         )
 
     def _ledger(self, organization: Organization) -> Ledger:

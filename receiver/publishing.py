@@ -9,7 +9,7 @@ from receiver.applied import rollback_deadline_s
 from receiver.config import Scope
 from receiver.confirmation import conclude
 from receiver.ending import end
-from receiver.gather import situation, situation_of_undo
+from receiver.gather import accusing, situation, situation_of_undo
 from receiver.meanwhile import has_callers
 from receiver.notify.events import put_suppressed, put_triggered
 from receiver.orders import passes
@@ -77,6 +77,7 @@ def _decide_anew(
     alert = alerts.get(tx, rollback.alert_id)
     if alert is None:
         raise AssertionError(f"rollback {rollback.id} without its alert")  # a foreign key rules this out
+    alert = accusing(alert, reading, rollback)
     facts, decision = _decide(tx, tools, alert, rollback, reading, now)
     if decision.rests_on_ignorance and _in_time(tools, rollback, now):
         _read_again_later(tx, tools, rollback, decision, now)
@@ -213,7 +214,7 @@ def _took_effect(tx: Transaction, tools: Tools, rollback: Rollback, reading: Rea
     """An earlier publish of this rollback, taken for lost, shows after all, or did for a while: go on from there."""
     live = None if reading.flow.value is None else reading.flow.value.live_version
     for permit in rollbacks.permits_of(tx, rollback.id):
-        if permit.answer is Answer.REFUSED or live is None or permit.strategy != Strategy.REPUBLISH:
+        if permit.answer is Answer.REFUSED or live is None or permit.strategy == Strategy.REDEPLOY:
             continue  # a file that was taken for lost has no job, and its address is nobody's any more
         target = permit.target_version
         changes = meanwhile(rollback, reading.versions.value or (), target)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from receiver.contents import Contents, to_compare
 from receiver.deciding import decide_one
-from receiver.gather import is_understood
+from receiver.gather import accusing, is_understood
 from receiver.policy import Decision
 from receiver.reader import Reading, unread
 from receiver.recordings import Recording
@@ -48,7 +48,9 @@ def replay(
             # An alert of an organization that nobody configured is anybody's, as in the loop.
             used = tools.get(alert.org) or next(iter(tools.values()))
             if alert.id in readings:
-                compared[alert.org].read(alert.object_id, to_compare(alert.version, readings[alert.id]), now=now)
+                read = readings[alert.id]
+                to_read = to_compare(accusing(alert, read).version, read)
+                compared[alert.org].read(alert.object_id, to_read, now=now)
             with copy.begin() as tx:
                 decision = decide_one(tx, used, alert, readings.get(alert.id) or unread(why))
             yield Replayed(recording.where, alert, decision)
@@ -74,7 +76,7 @@ def _read(stored: Iterable[StoredAlert], tools: Mapping[str, Tools], now: float)
     """What Genesys Cloud says about each alert that is open and understood."""
     readings: dict[int, Reading] = {}
     for org, used in tools.items():
-        ours = [one for one in stored if one.org == org and one.is_open and is_understood(one, used.around.orgs)]
+        ours = [one for one in stored if one.org == org and one.is_open and is_understood(one, used.around)]
         read = used.reader.read([one.object_id for one in ours], now=now)
         readings |= {one.id: read[one.object_id] for one in ours}
     return readings

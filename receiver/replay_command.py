@@ -18,6 +18,7 @@ from receiver.configured import both_of
 from receiver.ctl import render
 from receiver.ctl.options import moment
 from receiver.metrics import ReceiverMetrics
+from receiver.objects.kept import open_objects
 from receiver.outbound import Outbound
 from receiver.recordings import RecordingError, read_recordings
 from receiver.replay import Replayed
@@ -97,6 +98,13 @@ def _tools(settings: ReceiverSettings, known: Organizations, copy: Store, now: f
     with ExitStack() as opened:
         http = opened.enter_context(closing(Outbound(settings.timing.call_timeout_s)))
         metrics = ReceiverMetrics(copy, settings, names)
+        objects = {
+            organization.name: open_objects(organization, settings, copy, clock=lambda _: now)
+            for organization in known.organizations
+        }
+        for kept in objects.values():
+            if kept is not None:
+                opened.callback(kept.close)
         yield {
             organization.name: put_together(
                 organization,
@@ -107,6 +115,7 @@ def _tools(settings: ReceiverSettings, known: Organizations, copy: Store, now: f
                 http=http,
                 metrics=metrics,
                 receiver="replay",
+                objects=objects[organization.name],
                 clock=lambda _: now,
             )
             for organization in known.organizations

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from genesys.audit import PUBLISHED
-from receiver.store.alerts import FLOW
+from receiver.payload import FLOW
 from receiver.store.changes import Changed
 
 LISTED = 20  # in a record; nobody reads more of them at night
@@ -129,7 +129,7 @@ def suspects(
 
 
 def _why(change: Changed, flow_id: str) -> str:
-    if change.object_type == FLOW and change.object_id == flow_id:
+    if change.object_id == flow_id:
         return OF_FLOW
     return ON_THE_WAY if change.object_type in _ON_THE_WAY else ELSEWHERE
 

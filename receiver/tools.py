@@ -13,6 +13,8 @@ from receiver.config import ReceiverSettings, Timing
 from receiver.gather import Surroundings
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.events import Telling
+from receiver.objects.cloud import WithObjects
+from receiver.objects.kept import KeptObjects
 from receiver.outbound import Outbound
 from receiver.policy import Limits
 from receiver.reader import NoteVersions, Reader, note_nothing
@@ -32,6 +34,7 @@ class Tools:
     metrics: ReceiverMetrics
     receiver: str  # name of this process, for the records
     call_timeout_s: float  # of one call to Genesys Cloud
+    objects: KeptObjects | None = None  # those other than flows; None where none is configured
     monotonic: Callable[[], float] = time.monotonic
     clock: Callable[[Transaction], float] = clock
 
@@ -68,10 +71,12 @@ def put_together(
     metrics: ReceiverMetrics,
     receiver: str,
     note_versions: NoteVersions = note_nothing,
+    objects: KeptObjects | None = None,
     clock: Callable[[Transaction], float] = clock,
 ) -> Tools:
     """The tools of one organization; `orgs` are all that are configured."""
     timing = settings.timing
+    genesys = genesys if objects is None else WithObjects(genesys, objects, store)
     return Tools(
         store=store,
         genesys=genesys,
@@ -89,5 +94,6 @@ def put_together(
         metrics=metrics,
         receiver=receiver,
         call_timeout_s=organization.timeout_s,
+        objects=objects,
         clock=clock,
     )

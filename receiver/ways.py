@@ -5,7 +5,10 @@ from types import MappingProxyType
 
 from receiver.redeploy import Redeploy
 from receiver.republish import Republish
+from receiver.restore import Restore
 from receiver.strategy import Strategy
 from receiver.way import Way
 
-WAYS: Mapping[Strategy, Way] = MappingProxyType({Strategy.REPUBLISH: Republish(), Strategy.REDEPLOY: Redeploy()})
+WAYS: Mapping[Strategy, Way] = MappingProxyType(
+    {Strategy.REPUBLISH: Republish(), Strategy.REDEPLOY: Redeploy(), Strategy.RESTORE: Restore()}
+)

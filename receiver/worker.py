@@ -12,7 +12,7 @@ from threading import Event
 from genesys.log import event
 from receiver.contents import Contents, to_compare
 from receiver.deciding import decide_one
-from receiver.gather import is_understood
+from receiver.gather import accusing, is_understood
 from receiver.metrics import Outcome
 from receiver.policy import is_final
 from receiver.reader import Reading, unread
@@ -218,7 +218,7 @@ class Worker:
     def _decide_open(self, lease: Lease) -> None:
         tools = self._tools
         now, is_open = tools.store.transact(lambda tx: (tools.clock(tx), alerts.open_alerts(tx, self._org)))
-        batch = self._take_turns([alert for alert in is_open if not is_final(alert.verdict)])
+        batch = self._take_turns([alert for alert in is_open if not _is_done_with(alert)])
         if not batch:
             return
         readings = tools.reader.read(self._worth_reading(batch), now=now)
@@ -233,14 +233,15 @@ class Worker:
         for alert in batch:
             with self._apart(alert=alert.id):
                 read = readings.get(alert.object_id)
-                self._contents.read(alert.object_id, [] if read is None else to_compare(alert.version, read), now=now)
+                to_read = [] if read is None else to_compare(accusing(alert, read).version, read)
+                self._contents.read(alert.object_id, to_read, now=now)
 
     def _worth_reading(self, batch: list[StoredAlert]) -> list[str]:
         """Flows of the alerts that are not refused whatever Genesys Cloud says."""
         found = []
         for alert in batch:
             with self._apart(alert=alert.id):
-                if is_understood(alert, self._tools.around.orgs):
+                if is_understood(alert, self._tools.around):
                     found.append(alert.object_id)
         return found
 
@@ -287,6 +288,11 @@ class Worker:
             self._is_sound = False
             names = " ".join(f"{name}={value}" for name, value in about.items())
             log.exception("not_decided org=%s %s", self._org, names)
+
+
+def _is_done_with(alert: StoredAlert) -> bool:
+    """What an alert without a version accuses may be another one by now, about which nothing was decided."""
+    return bool(alert.version) and is_final(alert.verdict)
 
 
 def _just_sent(leased: Sequence[Rollback], now: float) -> bool:

@@ -12,6 +12,7 @@ from genesys.objects import WRITTEN_WITH, ObjectType
 from receiver.objects.snapshot import NOT_CONFIGURED, REDACTED, differences, snapshot_of
 
 RESTORABLE = frozenset({*WRITTEN_WITH, ObjectType.DATA_TABLE})
+MOST_ROWS = 100  # a call each: more of them take too long for one write
 # All that the update of a data action takes, by the SDK's UpdateActionInput.
 _WRITTEN_OF_ACTION = ("category", "name", "config")
 
@@ -61,13 +62,16 @@ def _rows(kept: Mapping[str, Any], shown: Mapping[str, Any], now: Mapping[str, A
     """Row by row: there is no call for several of them."""
     _refuse_others(kept, shown, ("rows",))
     wanted, found, raw = _rows_of(kept), _rows_of(shown), _rows_of(now)
-    changed = [key for key in sorted(wanted) if wanted[key] != found.get(key)]
+    changed = [key for key in sorted(wanted) if list(differences(wanted[key], found.get(key)))]
+    deleted = sorted(found.keys() - wanted.keys())
+    if len(changed) + len(deleted) > MOST_ROWS:
+        raise CannotRestore(f"{len(changed) + len(deleted)} rows differ, and at most {MOST_ROWS} are written")
     return Restoration(
         rows=tuple(
             (_merged(wanted[key], found.get(key, {}), raw.get(key, {}), f"rows.{key}"), key not in found)
             for key in changed
         ),
-        deleted=tuple(sorted(found.keys() - wanted.keys())),
+        deleted=tuple(deleted),
     )
 
 

@@ -16,7 +16,6 @@ from receiver.store.database import Transaction
 from receiver.store.divisions import is_within
 from receiver.store.schema import alerts
 
-FLOW = "flow"  # the first object type
 _PART = 500  # databases bound the number of parameters
 END_RECORDED = ("resolved", "unknown_contract")  # verdicts after which a closed alert needs no decision any more
 
@@ -31,7 +30,10 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredAlert:
-    """One firing of an alert; closed once it is over. Times are Unix seconds."""
+    """One firing of an alert; closed once it is over. Times are Unix seconds.
+
+    Without a `version` it accuses whatever the object is like: see `gather.accusing`.
+    """
 
     id: int
     fingerprint: str
@@ -284,9 +286,9 @@ def _row(alert: Alert, now: float) -> dict[str, Any]:
         "fingerprint": alert.fingerprint,
         "starts_at": alert.starts_at,
         "org": alert.label("org"),
-        "object_type": FLOW,
-        "object_id": alert.label("flow_id"),
-        "version": alert.label("flow_version"),
+        "object_type": alert.object_type,
+        "object_id": alert.object_id,
+        "version": alert.version,
         "signal": alert.label("signal"),
         "is_open": alert.firing,
         "labels": alert.labels,

@@ -3,7 +3,7 @@
 The bridge's own changes are kept as such, so that they accuse nobody. Times are Unix seconds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from genesys.audit import PUBLISHED, Change
 from genesys.flows import Flow
-from receiver.store.alerts import FLOW
+from receiver.payload import FLOW
 from receiver.store.database import Transaction
 from receiver.store.schema import alerts, change_readings, changes, permits, rollbacks
 
@@ -117,6 +117,16 @@ def put(tx: Transaction, org: str, told: Iterable[Change], *, own_client_id: str
                 )
             )
     return new
+
+
+def newest_seen(tx: Transaction, org: str, object_ids: Collection[str]) -> dict[str, float]:
+    """By object id, when the newest change of it was seen; what nobody is known to have changed is not among them."""
+    query = (
+        sa.select(changes.c.object_id, sa.func.max(changes.c.seen_at).label("seen_at"))
+        .where(changes.c.org == org, changes.c.object_id.in_(sorted(object_ids)))
+        .group_by(changes.c.object_id)
+    )
+    return {row.object_id: row.seen_at for row in tx.execute(query)}
 
 
 def put_listed(tx: Transaction, org: str, before: Iterable[Flow], listed: Iterable[Flow], *, now: float) -> int:

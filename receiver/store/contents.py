@@ -6,7 +6,7 @@ A version never changes, so what was read of it once holds for ever.
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from receiver.store.alerts import FLOW
+from receiver.payload import FLOW
 from receiver.store.database import Transaction
 from receiver.store.schema import contents
 

@@ -11,8 +11,8 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from receiver.callers import EVERYTHING, Reach
+from receiver.payload import FLOW
 from receiver.store import audit, flows, leases
-from receiver.store.alerts import FLOW
 from receiver.store.database import Transaction, older
 from receiver.store.divisions import is_within
 from receiver.store.rollbacks import State

@@ -13,8 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from genesys.evidence import Signal, Tally
 from genesys.stints import Stint
+from receiver.payload import FLOW
 from receiver.service import Period, Record, Service, together, whole
-from receiver.store.alerts import FLOW
 from receiver.store.database import Transaction
 from receiver.store.schema import ledger_periods, ledger_readings, ledger_stints
 

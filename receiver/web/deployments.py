@@ -13,9 +13,8 @@ from receiver.config import Role, Timing
 from receiver.gate import Refusal, refusals
 from receiver.known_bad import tell
 from receiver.notify.events import Telling
-from receiver.payload import storable
+from receiver.payload import FLOW, storable
 from receiver.store import deployments, flows
-from receiver.store.alerts import FLOW
 from receiver.store.database import Store, Transaction, clock
 from receiver.store.deployments import Companion, Consent, Deployment, Member, Registration
 from receiver.store.idempotency import Answer

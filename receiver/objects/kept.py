@@ -1,0 +1,230 @@
+"""The configuration objects of one organization, with the versions that the bridge keeps of them.
+
+Reading one always keeps what was read, so that whatever is decided about a version can be looked up.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from genesys.access import Session
+from genesys.answers import Answer
+from genesys.errors import GenesysError, Gone, Refused, Unavailable
+from genesys.flows import Flow, FlowVersion
+from genesys.objects import Objects, ObjectType
+from genesys.organizations import Organization, session_of
+from receiver.config import ReceiverSettings
+from receiver.objects.figures import EARLIER, Observed
+from receiver.objects.restoration import CannotRestore, Restoration, is_between, restoration
+from receiver.objects.settings import ObjectPolicy
+from receiver.objects.snapshot import snapshot_of
+from receiver.store import objects
+from receiver.store.database import Store, Transaction, clock
+from receiver.store.objects import Key
+
+WRITE_WITHIN_S = 60.0  # far below the publish deadline, after which others take a lost write for proved lost
+_CHANGED = 409  # somebody else has written it since: decided anew, that shows
+
+
+class KeptObjects:
+    """Safe to be shared by threads, if `genesys` is."""
+
+    def __init__(
+        self,
+        genesys: Objects,
+        store: Store,
+        policies: Sequence[ObjectPolicy],
+        flows_of_actions: Mapping[str, str],
+        *,
+        clock: Callable[[Transaction], float] = clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`flows_of_actions` names the flow that runs a data action."""
+        self.policies = {policy.id: policy for policy in policies}
+        self._genesys = genesys
+        self._store = store
+        self._flows_of_actions = flows_of_actions
+        self._clock = clock
+        self._monotonic = monotonic
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._genesys.close()
+
+    def key(self, object_id: str) -> Key:
+        policy = self.policies[object_id]
+        return Key(policy.org, policy.type.value, object_id)
+
+    def read(self, object_id: str) -> Flow:
+        """The object as it is now, as if it were a flow whose live version is its content.
+
+        Its `live_published_at` is the first reading that showed the content. One that does not exist is deleted.
+        Raises what `Objects.read` raises, `Unavailable` also for an older view, and StoreUnavailable.
+        """
+        policy = self.policies[object_id]
+        try:
+            answer = self._read(policy)
+        except Gone:
+            return _flow(policy, None, None, "")
+        with self._store.begin() as tx:
+            known = objects.stints(tx, self.key(object_id))
+        return _flow(policy, known[-1].version, known[-1].since, _name(answer))
+
+    def versions(self, object_id: str) -> list[FlowVersion]:
+        """The contents that it had, each as it was the last time."""
+        with self._store.begin() as tx:
+            known = objects.stints(tx, self.key(object_id))
+        newest = {one.version: one for one in known}
+        return [
+            FlowVersion(one.version, False, one.since, None if one is known[-1] else one.seen_until, None)
+            for one in newest.values()
+        ]
+
+    def observed(self, tx: Transaction, object_id: str) -> Observed:
+        """What its figures are made of."""
+        policy, key = self.policies[object_id], self.key(object_id)
+        known = objects.stints(tx, key)
+        flow_ids = {}
+        for version in {one.version for one in known}:
+            flow_id = flow_of(policy, objects.content(tx, key, version), self._flows_of_actions)
+            if flow_id is not None:
+                flow_ids[version] = flow_id
+        if known and known[0].version in flow_ids:
+            flow_ids[EARLIER] = flow_ids[known[0].version]
+        return Observed(object_id, policy.type is ObjectType.DATA_ACTION, known, flow_ids)
+
+    def restoration(self, object_id: str, version: str) -> Restoration:
+        """What has to be written so that the object is as this version was.
+
+        Raises CannotRestore, what `Objects.read` raises, and StoreUnavailable.
+        """
+        return self._restoration(object_id, version)[0]
+
+    def _restoration(self, object_id: str, version: str) -> tuple[Restoration, Mapping[str, Any]]:
+        """With what it was read as."""
+        policy = self.policies[object_id]
+        with self._store.begin() as tx:
+            kept = objects.content(tx, self.key(object_id), version)
+        if kept is None:
+            raise CannotRestore(f"version {version} is not kept any more")
+        now = self._genesys.read(policy.type, object_id)
+        return restoration(policy.type, kept, now), now
+
+    def restore(self, object_id: str, version: str) -> None:
+        """Write it, if the object is still as it was when it was last read.
+
+        Raises `Refused` with status 409 if somebody else has changed it meanwhile, and without one if it cannot be
+        restored any more; else what a write raises, and StoreUnavailable. Of several writes none is sent again, and
+        what was sent in part is `Unavailable`.
+        """
+        policy = self.policies[object_id]
+        with self._store.begin() as tx:
+            known = objects.stints(tx, self.key(object_id))
+        try:
+            to_write, now = self._restoration(object_id, version)
+        except CannotRestore as problem:
+            raise Refused(str(problem)) from problem
+        if not known or snapshot_of(policy.type, object_id, now).version != known[-1].version:
+            raise Refused("the object was changed since it was read", _CHANGED)
+        self._write(policy, to_write)
+
+    def is_between(self, object_id: str, accused: str, target: str, shown: str) -> bool:
+        """Is what it shows a data table whose restoration was cut off?"""
+        policy, key = self.policies[object_id], self.key(object_id)
+        if policy.type is not ObjectType.DATA_TABLE:
+            return False
+        with self._store.begin() as tx:
+            contents = [objects.content(tx, key, version) for version in (accused, target, shown)]
+        before, after, now = contents
+        return before is not None and after is not None and now is not None and is_between(before, after, now)
+
+    def _write(self, policy: ObjectPolicy, to_write: Restoration) -> None:
+        genesys, until = self._genesys, self._monotonic() + WRITE_WITHIN_S
+        writes: list[Callable[[], None]] = []
+        if to_write.body is not None:
+            writes.append(partial(genesys.write, policy.type, policy.id, to_write.body))
+        writes += [partial(genesys.write_row, policy.id, row, is_new=is_new) for row, is_new in to_write.rows]
+        writes += [partial(genesys.delete_row, policy.id, row_key) for row_key in to_write.deleted]
+        for number, write in enumerate(writes):
+            if self._monotonic() >= until:
+                raise Unavailable(
+                    f"restored in part: {number} of {len(writes)} writes were sent in {WRITE_WITHIN_S:g} s"
+                )
+            try:
+                write()
+            except GenesysError as problem:
+                if number == 0 or isinstance(problem, Unavailable):
+                    raise
+                # A refusal of this one does not say that the ones before had no effect.
+                raise Unavailable(f"restored in part: {number} of {len(writes)} writes, then {problem}") from problem
+
+    def _read(self, policy: ObjectPolicy) -> Mapping[str, Any]:
+        asked_at = self._store.transact(self._clock)
+        answer = self._genesys.read(policy.type, policy.id)
+        found = snapshot_of(policy.type, policy.id, answer)
+        own_version = answer.get("version")
+        kept = self._store.transact(
+            objects.note,
+            self.key(policy.id),
+            name=_name(answer),
+            version=found.version,
+            content=found.content,
+            own_version=own_version if isinstance(own_version, int) else None,
+            asked_at=asked_at,
+        )
+        if not kept:
+            raise Unavailable("an older view of the object than was seen before")
+        return answer
+
+
+def open_objects(
+    organization: Organization,
+    settings: ReceiverSettings,
+    store: Store,
+    *,
+    session: Session | None = None,
+    clock: Callable[[Transaction], float] = clock,
+) -> KeptObjects | None:
+    """Those of an organization, over a connection of their own; None where none is configured."""
+    policies = [one for one in settings.objects if one.org == organization.name]
+    if not policies:
+        return None
+    session = session or session_of(organization)
+    flows_of_actions = {one.action_id: one.flow_id for one in organization.analytics.data_actions}
+    genesys = Objects(session, api_url=organization.endpoints.api_url)
+    return KeptObjects(genesys, store, policies, flows_of_actions, clock=clock)
+
+
+def flow_of(policy: ObjectPolicy, content: Mapping[str, Any] | None, flows_of_actions: Mapping[str, str]) -> str | None:
+    """The flow whose callers meet an object with this content; None if nobody knows."""
+    if policy.flow_id is not None:
+        return policy.flow_id
+    if policy.type is ObjectType.DATA_ACTION:
+        return flows_of_actions.get(policy.id)
+    if policy.type is ObjectType.IVR and content is not None:
+        leads_to = Answer("ivr", dict(content)).optional_object("openHoursFlow")
+        return None if leads_to is None else leads_to.optional_text("id")
+    return None
+
+
+def _flow(policy: ObjectPolicy, version: str | None, since: float | None, name: str) -> Flow:
+    return Flow(
+        id=policy.id,
+        name=name or policy.id,
+        type=policy.type.value,
+        division_id="",
+        division_name="",
+        active=version is not None,
+        deleted=version is None,
+        live_version=version,
+        live_published_at=since,
+        published_by=None,
+        locked_by=None,
+        operation=None,
+    )
+
+
+def _name(answer: Mapping[str, Any]) -> str:
+    name = answer.get("name")
+    return name if isinstance(name, str) else ""

@@ -1,0 +1,64 @@
+"""`objects` of receiver.yml: of which configuration objects snapshots are kept, and what may be done with them."""
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, model_validator
+
+from genesys.evidence import Signal
+from genesys.excess import is_relative, relative_threshold, threshold_for
+from genesys.objects import ObjectType
+from genesys.settings import Ratio, Settings, Text
+from receiver.objects.restoration import RESTORABLE
+from receiver.situation import Mode
+from receiver.strategy import Strategy
+
+# Whose callers meet it is told by nothing but the configuration; a call route names its flow itself.
+_NEED_A_FLOW = frozenset({ObjectType.DATA_TABLE, ObjectType.SCHEDULE, ObjectType.SCHEDULE_GROUP})
+
+
+def _never_by_itself(mode: Mode) -> Mode:
+    if mode is Mode.AUTO:
+        raise ValueError("must be ignore, observe or approve: objects are restored with approval at most")
+    return mode
+
+
+class ObjectPolicy(Settings):
+    """A data table, a data action, a call route …: the bridge keeps what it was like; Genesys Cloud does not."""
+
+    org: Text  # the organization, by its name in organizations.yml
+    type: ObjectType  # what it is
+    id: Text  # the object's id
+    flow_id: Text | None = None  # the flow whose callers meet it; of a call route without it, the one it leads to
+    mode: Annotated[Mode, AfterValidator(_never_by_itself)]  # keep snapshots only, say what would be done, or ask
+    threshold_ratio: Ratio = 0.05  # as for flows
+    owner: str = ""  # whose the object is, in notifications
+
+    @model_validator(mode="after")
+    def _is_coherent(self) -> Self:
+        problems = []
+        if self.type not in RESTORABLE and self.mode is not Mode.IGNORE:
+            problems.append(f"mode: must be ignore: a {self.type} is only read and compared")
+        if self.type in _NEED_A_FLOW and self.flow_id is None and self.mode is not Mode.IGNORE:
+            problems.append(f"flow_id: name the flow whose callers meet the {self.type}: else nothing shows its fault")
+        if self.type is ObjectType.DATA_ACTION and self.flow_id is not None:
+            problems.append("flow_id: remove it: analytics.data_actions in organizations.yml names the action's flow")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def ways_back(self) -> tuple[Strategy, ...]:
+        return (Strategy.RESTORE,)
+
+    @property
+    def told(self) -> str:
+        """The threshold, for people."""
+        return f"{self.threshold_ratio:g}"
+
+    def threshold_of(
+        self, signal: Signal, baseline_ratio: float | None, spread_ratio: float | None = None
+    ) -> float | None:
+        """What a ratio is compared with, as of a flow; None if there is nothing to compare with."""
+        if is_relative(signal):
+            return relative_threshold(baseline_ratio, spread_ratio)
+        return threshold_for(self.threshold_ratio, baseline_ratio, explicit="threshold_ratio" in self.model_fields_set)

@@ -1,0 +1,67 @@
+"""Way back `restore`: write what a snapshot has. For configuration objects, of which nobody else keeps versions."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from genesys.errors import GenesysError
+from genesys.flows import Operation, Readback
+from receiver.objects.kept import KeptObjects
+from receiver.objects.restoration import CannotRestore
+from receiver.republish import Republish
+from receiver.store import leases, rollbacks
+from receiver.store.database import Transaction
+from receiver.store.leases import Lease
+from receiver.store.rollbacks import Permit, Rollback
+from receiver.tools import Tools
+from receiver.way import Prepared, Sight, give_up
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """A `receiver.way.Way`."""
+
+    def prepare(self, tools: Tools, lease: Lease, rollback: Rollback) -> Prepared | None:
+        """See whether it can be written. What cannot be read now is read anew before the decision, which then waits."""
+        try:
+            _kept(tools).restoration(rollback.object_id, rollback.target_version)
+        except CannotRestore as problem:
+            tools.store.transact(_cannot, tools, lease, rollback, str(problem))
+            return None
+        except GenesysError:
+            pass
+        return Prepared(partial(_send, _kept(tools), rollback), rollback.target_version)
+
+    def look(self, tools: Tools, rollback: Rollback, permit: Permit, *, asked_at: float) -> Sight | None:
+        """As of a publish: only the object itself is believed. Of a data table a part may have been written."""
+        sight = Republish().look(tools, rollback, permit, asked_at=asked_at)
+        if sight is None or sight.seen is not Readback.OVERTAKEN:
+            return sight
+        shown = tools.reader.flow(rollback.object_id).value
+        if shown is None or shown.live_version is None:
+            return sight
+        accused, target = rollback.accused_version, permit.target_version
+        if not _kept(tools).is_between(rollback.object_id, accused, target, shown.live_version):
+            return sight
+        if not sight.settled:
+            return replace(sight, seen=Readback.PENDING)
+        return replace(sight, seen=Readback.FAILED, error="restored in part: some rows are written, and others not")
+
+
+def _kept(tools: Tools) -> KeptObjects:
+    if tools.objects is None:
+        raise AssertionError("a restore without objects")  # whoever is restored is configured
+    return tools.objects
+
+
+def _send(kept: KeptObjects, rollback: Rollback, permit: Permit) -> Operation:
+    kept.restore(rollback.object_id, permit.target_version)
+    return Operation(f"{rollback.id}/{permit.number}", complete=True)
+
+
+def _cannot(tx: Transaction, tools: Tools, lease: Lease, rollback: Rollback, problem: str) -> None:
+    """It has begun, though nothing was written: the lockout keeps it from being tried again at once."""
+    now = tools.clock(tx)
+    leases.hold(tx, lease, now=now)
+    begun = rollbacks.change(tx, rollback, started_at=rollback.started_at or now)
+    rollbacks.add_step(tx, begun, "cannot_restore", at=now, detail={"problem": problem})
+    give_up(tx, tools, begun, "cannot_restore", now)
