@@ -13,7 +13,7 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 
-from simulator import api, control, dependencies, guide, storage
+from simulator import api, control, dependencies, guide, object_writes, storage
 from simulator.access import count_request
 from simulator.errors import ApiError, too_many_requests
 from simulator.faults import Subject, subject
@@ -32,6 +32,7 @@ def create_app(simulation: Simulation, *, scenario_name: str, sleep: Callable[[f
     app.register_blueprint(api.blueprint(simulation))
     app.register_blueprint(dependencies.blueprint(simulation))
     app.register_blueprint(guide.blueprint(simulation))
+    app.register_blueprint(object_writes.blueprint(simulation))
     app.register_blueprint(storage.blueprint(simulation))
     app.register_blueprint(control.blueprint(simulation, scenario_name))
     app.before_request(lambda: _enter(simulation))
@@ -52,7 +53,9 @@ def _enter(simulation: Simulation) -> Response | None:
         g.logged = simulation.requests.add(now, request.method, request.path, query)
         g.logged.flow_id = (request.view_args or {}).get("flow_id") or request.args.get("flow")
         g.logged.version = (request.view_args or {}).get("label") or request.args.get("version")
-        g.logged.publish = subject(request.method, request.path) in _WRITES or None
+        about = subject(request.method, request.path)
+        g.logged.publish = about in _WRITES or None
+        g.logged.object_write = about is Subject.OBJECT or None
         simulation.cue("before", request.method, request.path, now)
         met = simulation.faults.meet(request.method, request.path, now)
         if met is not None:

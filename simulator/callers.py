@@ -138,7 +138,8 @@ class Callers:
         version = flow.live_at(arrival)
         if version is None:
             return
-        self._caller(flow, rng, arrival, version, bad=rng.random() < version.error_ratio)
+        error_ratio = max(version.error_ratio, self._world.impaired(flow.spec.id).error_ratio)
+        self._caller(flow, rng, arrival, version, bad=rng.random() < error_ratio)
 
     def _caller(self, flow: Flow, rng: random.Random, arrival: float, version: Version, *, bad: bool) -> None:
         mean_s = (flow.spec.bad_call if bad else flow.spec.good_call) / self._factor
@@ -168,7 +169,8 @@ class Callers:
     def _run(self, action: Action, entry: Key, arrival: float) -> None:
         deeds = self._deeds[entry.flow_id]
         duration_s = deeds.gammavariate(2.0, action.duration / self._factor / 2.0)
-        execution = entry.ran(action, failed=deeds.random() < action.failed_ratio)
+        failed_ratio = max(action.failed_ratio, self._world.impaired(entry.flow_id).failed_ratios.get(action.id, 0.0))
+        execution = entry.ran(action, failed=deeds.random() < failed_ratio)
         self._will_happen(arrival + duration_s, execution, duration_s)
 
     def _will_happen(self, at: float, key: Key, duration_s: float = 0.0) -> None:

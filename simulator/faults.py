@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from simulator.objects import PATHS
 from simulator.vocabulary import Fault
 
 
@@ -17,6 +18,7 @@ class Subject(StrEnum):
     PUBLISH = "publish"
     EXPORT = "export"  # a version written down as a file
     UPLOAD = "upload"  # of a file, which is deployed: a write as much as a publish
+    OBJECT = "object"  # the write of a configuration object that is no flow
     READ = "read"  # of flows and their versions
 
 
@@ -38,6 +40,7 @@ _CONCERNS: Mapping[str, Subject] = MappingProxyType(
         "deploy_nothing": Subject.UPLOAD,
         "deploy_fails": Subject.UPLOAD,
         "deploy_hangs": Subject.UPLOAD,
+        "object_nothing": Subject.OBJECT,
     }
 )
 
@@ -47,6 +50,7 @@ _PATHS = (
     (Subject.PUBLISH, ("PATCH",), "/api/v2/architect/deployments/"),
     (Subject.EXPORT, ("POST",), "/api/v2/flows/export/jobs"),
     (Subject.UPLOAD, ("PUT",), "/storage/uploads/"),
+    (Subject.OBJECT, ("POST", "PUT", "PATCH", "DELETE"), tuple(f"/api/v2/{path}/" for path in PATHS.values())),
     (Subject.READ, ("GET",), ("/api/v2/flows", "/api/v2/architect/flows")),
 )  # the first that fits
 

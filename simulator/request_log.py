@@ -11,7 +11,8 @@ class Request:
     """One request; `status` is None while it is not answered, and stays so if the connection was dropped.
 
     `publish` tells a publish, in either dialect, whatever came of it; `effect_at`
-    is when the version that it asked for becomes live.
+    is when the version that it asked for becomes live. `object_write` tells the write of
+    a configuration object that is no flow.
     """
 
     seq: int
@@ -24,6 +25,7 @@ class Request:
     version: str | None = None
     publish: bool | None = None
     effect_at: float | None = None
+    object_write: bool | None = None
 
 
 class RequestLog:
@@ -44,7 +46,7 @@ class RequestLog:
         return list(self._requests)
 
     def as_json(self) -> list[dict[str, object]]:
-        optional = ("flow_id", "version", "publish", "effect_at")
+        optional = ("flow_id", "version", "publish", "effect_at", "object_write")
         return [
             {name: value for name, value in asdict(request).items() if value is not None or name not in optional}
             for request in self._requests

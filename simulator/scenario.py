@@ -115,6 +115,9 @@ class Scenario(Words):
         if unknown:
             raise ValueError(f"uses: no flow has the id {', '.join(sorted(unknown))}")
         _require_unique(((one.type, one.id) for one in self.objects), "object")
+        strangers = {met.flow for one in self.objects for met in one.while_changed} - set(known)
+        if strangers:
+            raise ValueError(f"while_changed: no flow has the id {', '.join(sorted(strangers))}")
         for moment in self.timeline:
             flow = getattr(moment.do, "flow", None)
             if flow is not None and flow not in known:

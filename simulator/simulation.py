@@ -37,6 +37,7 @@ from simulator.vocabulary import (
     Settings,
     Switches,
 )
+from simulator.world import Impaired
 
 LEAD = 1.25 * HOUR  # simulated seconds of single calls before the start: a trailing hour, and its settling
 
@@ -111,9 +112,9 @@ class Simulation:
             case SetFaults():
                 self.faults.replace(event.faults, now)
             case ChangeObject():
-                self.world.changed(self.objects.change(event), now)
+                self.object_changed(self.objects.change(event), now)
             case DeleteObject():
-                self.world.changed(self.objects.delete(event), now)
+                self.object_changed(self.objects.delete(event), now)
             case Change():
                 self.world.changed(event, now)
             case ExpireTokens():
@@ -123,6 +124,24 @@ class Simulation:
             case _:
                 self.world.apply(event, now)
                 self._callers.rate_changed(event.flow, now)
+
+    def object_changed(self, change: Change, now: float) -> None:
+        """Have the audit tell of it, and the callers of flows meet it."""
+        self.world.changed(change, now)
+        met = self.objects.impairments()
+        for spec in self.scenario.objects:
+            for one in spec.while_changed:
+                flow = self.world.flow(one.flow)
+                rate = next((each.calls_per_min for each in met if each.flow == one.flow and each.calls_per_min), None)
+                flow.calls_per_min = flow.spec.calls_per_min if rate is None else rate
+                self._callers.rate_changed(one.flow, now)
+        self.world.impairments = {
+            flow_id: Impaired(
+                max(one.error_ratio for one in met if one.flow == flow_id),
+                {one.action: one.failed_ratio for one in met if one.flow == flow_id and one.action is not None},
+            )
+            for flow_id in {one.flow for one in met}
+        }
 
     def later(self, at: float, happen: Callable[[float], None]) -> None:
         """Have something happen at a time to come; it is given that time."""

@@ -54,6 +54,7 @@ class Fault(Words):
     deploy_nothing    takes the file; the job ends in Success, and there is no new version
     deploy_fails      takes the file; the job ends in Failure
     deploy_hangs      takes the file; the job never ends
+    object_nothing    answers the write of a configuration object as if it were done, and does nothing
     """
 
     kind: Literal[
@@ -81,6 +82,7 @@ class Fault(Words):
         "deploy_nothing",
         "deploy_fails",
         "deploy_hangs",
+        "object_nothing",
     ]
     match: Match = Match()
     status: Annotated[int, Field(ge=400, le=599)] | None = None
@@ -283,6 +285,20 @@ def _has_key(row: dict[str, Any]) -> dict[str, Any]:
 Row = Annotated[dict[str, Any], AfterValidator(_has_key)]
 
 
+class Impairment(Words):
+    """What the callers of a flow meet while an object is not as the scenario has it.
+
+    `error_ratio` of them fail, the executions of its data action `action` fail at `failed_ratio`, and they arrive
+    at `calls_per_min`; what is left out is as ever.
+    """
+
+    flow: Text
+    error_ratio: Ratio = 0.0
+    action: Text | None = None
+    failed_ratio: Ratio = 0.0
+    calls_per_min: Rate | None = None
+
+
 class ObjectSpec(Words):
     """A configuration object that is no flow, with the fields of its answer; `rows` are a data table's, by `key`."""
 
@@ -291,6 +307,7 @@ class ObjectSpec(Words):
     name: Text
     fields: dict[str, Any] = Field(default_factory=dict)
     rows: tuple[Row, ...] = ()
+    while_changed: tuple[Impairment, ...] = ()
 
 
 class _ObjectEvent(Words):
@@ -302,11 +319,15 @@ class _ObjectEvent(Words):
 
 
 class ChangeObject(_ObjectEvent):
-    """Somebody gives an object other fields, and a data table more rows or others of the same key; the audit tells."""
+    """Somebody gives an object other fields, and a data table more rows or others of the same key; the audit tells.
+
+    Rows whose keys are `removed` are there no more.
+    """
 
     event: Literal["change_object"]
     fields: dict[str, Any] = Field(default_factory=dict)
     rows: tuple[Row, ...] = ()
+    removed: tuple[Text, ...] = ()
 
 
 class DeleteObject(_ObjectEvent):

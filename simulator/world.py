@@ -116,6 +116,17 @@ class Flow:
         return replace(self, versions=versions, stints=[*self.stints], operation=operation)
 
 
+@dataclass(frozen=True, slots=True)
+class Impaired:
+    """What else than its version makes the callers of a flow fail; `failed_ratios` by data action."""
+
+    error_ratio: float = 0.0
+    failed_ratios: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+_SOUND = Impaired()
+
+
 @dataclass
 class World:
     """All flows. Call `settle` before reading at a time: publishes that are due then take effect."""
@@ -126,6 +137,7 @@ class World:
     factor: float
     rng: random.Random
     audit: AuditTrail
+    impairments: Mapping[str, Impaired] = field(default_factory=lambda: MappingProxyType({}))  # by flow
     _running: list[Operation] = field(default_factory=list)
     _past: dict[str, deque[tuple[float, Flow]]] = field(default_factory=dict)  # each with the time of its end
 
@@ -141,6 +153,10 @@ class World:
         if version is None or version.deleted:
             raise not_found(f"The version {label} of flow {flow_id}")
         return version
+
+    def impaired(self, flow_id: str) -> Impaired:
+        """What its callers meet besides its version."""
+        return self.impairments.get(flow_id, _SOUND)
 
     def as_of(self, at: float) -> "World":
         """The world as it was at a time, to be read only."""

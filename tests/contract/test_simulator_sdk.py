@@ -740,3 +740,85 @@ def test_the_sdk_sees_who_changed_and_who_deleted_an_object(configured: tuple[Si
     assert (changed.entity.id, changed.action, changed.user.name) == ("main", "Update", "Ann")
     (deleted,) = audits.post_audits_query_realtime(an_audit_query("Integrations")).entities
     assert (deleted.entity.id, deleted.action, deleted.user) == ("look-up", "Delete", None)
+
+
+def writes_of(simulator: Simulator) -> list[tuple[str, int]]:
+    """What was really sent to write an object, with the answers."""
+    return [(one["method"], one["status"]) for one in simulator.control("GET", "requests") if one.get("object_write")]
+
+
+def test_what_the_sdk_writes_it_reads_back(configured: tuple[Simulator, Any]) -> None:
+    simulator, client = configured
+    architect, integrations = sdk.ArchitectApi(client), sdk.IntegrationsApi(client)
+    ivr = architect.get_architect_ivr("main")
+    ivr.dnis = ["+2"]
+    assert architect.put_architect_ivr("main", ivr).version == 2
+    assert architect.get_architect_ivr("main").dnis == ["+2"]
+    schedule = architect.get_architect_schedule("weekdays")
+    schedule.rrule = "FREQ=DAILY"
+    architect.put_architect_schedule("weekdays", schedule)
+    assert architect.get_architect_schedule("weekdays").rrule == "FREQ=DAILY"
+    group = architect.get_architect_schedulegroup("office")
+    group.time_zone = "Europe/Berlin"
+    architect.put_architect_schedulegroup("office", group)
+    assert architect.get_architect_schedulegroup("office").time_zone == "Europe/Berlin"
+    action = integrations.get_integrations_action("look-up", include_config=True)
+    action.config.request.headers = {"X-Key": "other"}
+    update = sdk.UpdateActionInput()
+    update.name, update.config, update.version = action.name, action.config, action.version
+    assert integrations.patch_integrations_action("look-up", update).version == 2
+    again = integrations.get_integrations_action("look-up", include_config=True)
+    assert again.config.request.headers == {"X-Key": "other"}
+    assert writes_of(simulator) == [("PUT", 200), ("PUT", 200), ("PUT", 200), ("PATCH", 200)]
+    (told,) = sdk.AuditApi(client).post_audits_query_realtime(an_audit_query("Integrations")).entities
+    assert (told.entity.id, told.action, told.client.id) == ("look-up", "Update", "simulator")
+
+
+def test_the_sdk_writes_rows_of_a_data_table(configured: tuple[Simulator, Any]) -> None:
+    simulator, client = configured
+    api = sdk.ArchitectApi(client)
+    api.put_flows_datatable_row("holidays", "2026-12-24", body={"key": "2026-12-24", "closed": False})
+    api.post_flows_datatable_rows("holidays", {"key": "2026-12-31", "closed": True})
+    api.delete_flows_datatable_row("holidays", "2026-12-26")
+    rows = api.get_flows_datatable_rows("holidays", showbrief=False).entities
+    assert {row["key"]: row["closed"] for row in rows} == {
+        "2026-12-24": False,
+        "2026-12-25": True,
+        "2026-12-31": True,
+    }
+    assert writes_of(simulator) == [("PUT", 200), ("POST", 200), ("DELETE", 204)]
+
+
+@pytest.mark.parametrize(
+    ("write", "status"),
+    [
+        pytest.param(lambda api, ivr: api.put_architect_ivr("main", ivr), 409, id="another version"),
+        pytest.param(lambda api, ivr: api.put_architect_ivr("gone", ivr), 404, id="no such object"),
+        pytest.param(
+            lambda api, _: api.put_flows_datatable_row("holidays", "x", body={"key": "x"}), 404, id="no such row"
+        ),
+        pytest.param(
+            lambda api, _: api.post_flows_datatable_rows("holidays", {"key": "2026-12-24"}), 409, id="the row is there"
+        ),
+        pytest.param(lambda api, _: api.delete_flows_datatable_row("holidays", "x"), 404, id="no row to delete"),
+    ],
+)
+def test_a_write_that_does_not_fit_is_refused(configured: tuple[Simulator, Any], write: Any, status: int) -> None:
+    api = sdk.ArchitectApi(configured[1])
+    ivr = api.get_architect_ivr("main")
+    ivr.version = 7
+    with pytest.raises(ApiException) as refused:
+        write(api, ivr)
+    assert refused.value.status == status
+    assert api.get_architect_ivr("main").version == 1
+
+
+def test_a_write_may_be_answered_and_do_nothing(configured: tuple[Simulator, Any]) -> None:
+    simulator, client = configured
+    simulator.control("PUT", "faults", [{"kind": "object_nothing"}])
+    api = sdk.ArchitectApi(client)
+    ivr = api.get_architect_ivr("main")
+    ivr.dnis = ["+2"]
+    api.put_architect_ivr("main", ivr)
+    assert api.get_architect_ivr("main").dnis == ["+1"]
+    assert writes_of(simulator) == [("PUT", 200)]
