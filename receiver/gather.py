@@ -9,15 +9,17 @@ from receiver.attempt import ALONE, Attempt
 from receiver.change_set import Publication
 from receiver.config import InDoubt, ReceiverSettings
 from receiver.copies import carried, copies, vouched_for
+from receiver.objects.snapshot import Difference, differences
 from receiver.payload import ACTION, FLOW, REQUIRED_LABELS, REQUIRED_OF_OBJECT
 from receiver.policy import CONTRACT
 from receiver.reader import Reading
 from receiver.service import Record
 from receiver.situation import Mode, Situation, Suppression
-from receiver.store import changes, deployments, ledger, quarantines, rollbacks
+from receiver.store import changes, deployments, ledger, objects, quarantines, rollbacks
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
 from receiver.store.deployments import Consent, Deployment
+from receiver.store.objects import Key
 from receiver.store.rollbacks import Rollback, State
 from receiver.suspects import Suspects, suspects
 from receiver.target import undo_target
@@ -67,7 +69,7 @@ def situation(
     known_bad = identities.known_bad(alert.version)
     made = copies(rolled_back)
     suspected = _suspects(tx, alert, flow, settings, None if evidence is None else evidence.failing_since)
-    return Situation(
+    found = Situation(
         at=now,
         contract=alert.labels.get("genesys_contract"),
         missing_labels=_unusable_labels(alert, around),
@@ -119,6 +121,7 @@ def situation(
         attempt_id=part_of.id,
         known_bad="" if known_bad is None else known_bad.describe(),
     )
+    return replace(found, differences=_differences(tx, alert, found.proposed))
 
 
 def situation_of_undo(
@@ -136,7 +139,17 @@ def situation_of_undo(
     found = situation(tx, turned, reading, suppression, around, now=now, own=own)
     versions = reading.versions.value
     target = None if versions is None else undo_target(versions, own.target_version)
-    return replace(found, target=target, target_problem=reading.versions.problem)
+    undone = replace(found, target=target, target_problem=reading.versions.problem)
+    return replace(undone, differences=_differences(tx, turned, undone.proposed))
+
+
+def _differences(tx: Transaction, alert: StoredAlert, proposed: str | None) -> tuple[Difference, ...]:
+    """What would be written, of an object; empty where a content is not kept any more."""
+    if alert.object_type == FLOW or proposed is None:
+        return ()
+    key = Key(alert.org, alert.object_type, alert.object_id)
+    accused, target = (objects.content(tx, key, version) for version in (alert.version, proposed))
+    return () if accused is None or target is None else tuple(differences(accused, target))
 
 
 def accusing(alert: StoredAlert, reading: Reading, own: Rollback | None = None) -> StoredAlert:

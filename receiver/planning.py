@@ -68,6 +68,11 @@ def facts_of(now: Situation) -> dict[str, Any]:
         facts |= {"dependents": named[:LISTED], "dependents_count": len(named)}
     elif now.dependents_problem:
         facts["dependents_problem"] = now.dependents_problem
+    if now.differences:
+        facts |= {
+            "differences": [one.as_fact() for one in now.differences[:LISTED]],
+            "differences_count": len(now.differences),
+        }
     if now.known_bad:
         facts["known_bad"] = now.known_bad
     return facts

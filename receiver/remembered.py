@@ -71,7 +71,8 @@ def in_progress(
     org = None if settings.lease_scope is Scope.ALL else about.org
     for one in rollbacks.under_way(tx, org, LEASED | {State.VERIFYING}):
         same_flow = (one.org, one.object_id) == (about.org, about.object_id)
-        passed_over = _waits_for_lockout(one, now) or is_own(one, own)
+        # Of the same flow nobody is asked again about what was approved, whatever it waits for.
+        passed_over = (_waits_for_lockout(one, now) and not (own is None and same_flow)) or is_own(one, own)
         if own is None:
             passed_over = passed_over or (attempt.has(one) and not same_flow)
         else:

@@ -25,8 +25,10 @@ class Restore:
         try:
             _kept(tools).restoration(rollback.object_id, rollback.target_version)
         except CannotRestore as problem:
-            tools.store.transact(_cannot, tools, lease, rollback, str(problem))
-            return None
+            shown = tools.reader.flow(rollback.object_id).value
+            if shown is not None and shown.live_version == rollback.accused_version:
+                tools.store.transact(_cannot, tools, lease, rollback, str(problem))
+                return None
         except GenesysError:
             pass
         return Prepared(partial(_send, _kept(tools), rollback), rollback.target_version)

@@ -10,6 +10,7 @@ from genesys.flows import Flow
 from genesys.probation import Probation
 from genesys.transfers import Target
 from receiver.common_cause import CommonCause
+from receiver.objects.snapshot import Difference
 from receiver.store.deployments import Deployment
 from receiver.suspects import NOBODY_ELSE, Suspects
 from receiver.target import TargetChoice
@@ -120,6 +121,7 @@ class Situation:
     dependents: tuple[Dependent, ...] | None = None  # which use the accused common module; None: it is none, or unknown
     dependents_problem: str = ""  # why it is unknown
     known_bad: str = ""  # why the accused version is known bad from its first minute
+    differences: tuple[Difference, ...] = ()  # of an object: what of the accused version is not as in the proposed one
 
     @property
     def proposed(self) -> str | None:

@@ -17,6 +17,7 @@ from genesys.objects import ObjectType
 
 REDACTED = "***"
 ABSENT = object()
+MOST_SHOWN = 200  # characters of a value, for people
 # Who wrote it last, when, how often, and how many people are in it: they differ where nothing was configured.
 NOT_CONFIGURED = frozenset(
     [
@@ -70,6 +71,16 @@ class Difference:
     path: str
     before: object
     after: object
+
+    def as_fact(self) -> dict[str, str]:
+        """As records and notifications have it, for the accused version and the target; what is absent is left out."""
+        told = {"accused": self.before, "target": self.after}
+        return {"path": self.path} | {name: _shown(value) for name, value in told.items() if value is not ABSENT}
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 def snapshot_of(object_type: ObjectType, object_id: str, answer: Mapping[str, Any]) -> Snapshot:

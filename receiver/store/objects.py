@@ -93,24 +93,26 @@ def note(
 ) -> bool:
     """Keep what a reading showed that was asked for at `asked_at`; False for an older view, which counts for nothing.
 
-    Older is what was asked for before the newest reading that counts, and what Genesys Cloud itself numbers lower.
-    Rewriting the row is the lock: until the transaction ends, every other reading of the object waits here.
+    Older is what was asked for before the newest reading that counts, or what Genesys Cloud itself numbers lower, and
+    shows something else. Until the transaction ends, every other reading of the object waits here.
     """
-    row = {"name": name, "read_at": asked_at, "own_version": own_version, "problem": ""}
-    inserted = _insert(tx, objects).values(**key._asdict(), **row, due_at=asked_at, asked_at=asked_at)
-    newer = sa.or_(objects.c.read_at.is_(None), objects.c.read_at < asked_at)
-    if own_version is not None:
-        newer = sa.and_(newer, sa.or_(objects.c.own_version.is_(None), objects.c.own_version <= own_version))
-    kept = inserted.on_conflict_do_update(index_elements=list(objects.primary_key), set_=row, where=newer)
-    if tx.execute(kept.returning(objects.c.org)).first() is None:
-        return False
+    new = {"name": name, "due_at": asked_at, "asked_at": asked_at, "problem": ""}
+    tx.execute(_insert(tx, objects).values(**key._asdict(), **new).on_conflict_do_nothing())
+    before = tx.execute(sa.select(objects).where(*_of(objects, key)).with_for_update()).mappings().one()
+    read_at, numbered = before["read_at"], before["own_version"]
     known = stints(tx, key)
-    if known and known[-1].version == version:
-        tx.execute(
-            sa.update(object_stints)
-            .where(*_of(object_stints, key), object_stints.c.since == known[-1].since)
-            .values(seen_until=asked_at)
-        )
+    shows_the_same = bool(known) and known[-1].version == version
+    asked_before = read_at is not None and asked_at <= read_at
+    numbered_lower = None not in (own_version, numbered) and own_version < numbered
+    if (asked_before or numbered_lower) and not shows_the_same:
+        return False
+    if not asked_before and not numbered_lower:
+        read = {"name": name, "read_at": asked_at, "own_version": own_version, "problem": ""}
+        tx.execute(sa.update(objects).where(*_of(objects, key)).values(read))
+    if shows_the_same:
+        newest = _of(object_stints, key), object_stints.c.since == known[-1].since
+        seen_until = max(asked_at, known[-1].seen_until)
+        tx.execute(sa.update(object_stints).where(*newest[0], newest[1]).values(seen_until=seen_until))
         return True
     of = key._asdict() | {"version": version}
     tx.execute(

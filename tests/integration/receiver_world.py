@@ -22,6 +22,8 @@ from receiver.applied import survey_with
 from receiver.config import ReceiverSettings
 from receiver.gather import Surroundings
 from receiver.metrics import ReceiverMetrics
+from receiver.objects.cloud import WithObjects
+from receiver.objects.kept import KeptObjects
 from receiver.outbound import OutboundError
 from receiver.payload import Alert
 from receiver.reader import Reader
@@ -348,6 +350,7 @@ class Receiver:
         analytics: Analytics | None = None,
         clock: Callable[[Transaction], float] | None = None,
         monotonic: Callable[[], float] | None = None,
+        objects: KeptObjects | None = None,
     ) -> None:
         """Without `clock` and `monotonic` the database's clock and the process's own are the world's."""
         self.time = time
@@ -357,7 +360,8 @@ class Receiver:
         self.workers = {}
         self.tools = {}
         self.stalls: list[float] = []  # seconds that have passed at the next looks at the monotonic clock
-        for org, cloud in genesys.items():
+        for org, plain in genesys.items():
+            cloud = plain if objects is None else WithObjects(plain, objects, store)
             tools = self.tools[org] = Tools(
                 store=store,
                 genesys=cloud,
@@ -376,6 +380,7 @@ class Receiver:
                 metrics=self.metrics,
                 receiver=name,
                 call_timeout_s=CALL_TIMEOUT_S,
+                objects=objects,
                 monotonic=self._monotonic,
                 clock=clock or (lambda _: time.now),
             )
