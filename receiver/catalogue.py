@@ -187,6 +187,31 @@ CHANGE_TIMESTAMP = Metric(
     "Unix time of the newest change of an object by others than the bridge, as flow listings and, with `audit: true`, "
     f"Genesys Cloud's audit tell it: of a day, and of the hundred objects of an organization that changed last. {_MAX}",
 )
+OBJECT_INFO = Metric(
+    "genesys_object_info",
+    "gauge",
+    ("org", "object_type", "object_id", "object_name", "owner"),
+    f"1 for each object that receiver.yml names and that was read: names, to join. {_MAX}",
+)
+OBJECT_SIGNAL = Metric(
+    "genesys_object_signal",
+    "gauge",
+    ("org", "object_type", "object_id", "flow_id", "signal"),
+    "1 for each signal by which the flow whose callers meet the object may accuse it: of a data action the signals of "
+    f"data actions, else all others. Not of objects in mode ignore. {_MAX}",
+)
+OBJECT_LIVE_SINCE = Metric(
+    "genesys_object_live_since_timestamp_seconds",
+    "gauge",
+    ("org", "object_type", "object_id"),
+    f"Unix time of the first reading that showed the object as it is. {_MAX}",
+)
+OBJECT_READ = Metric(
+    "genesys_object_read_timestamp_seconds",
+    "gauge",
+    ("org", "object_type", "object_id"),
+    f"Unix time of the newest reading of the object; 0 before the first. {_MAX}",
+)
 STORE_UP = Metric(
     "genesys_rollback_store_up",
     "gauge",
@@ -225,6 +250,10 @@ SHARED_METRICS = (
     FEED_CURRENT,
     WATCHDOG_TIMESTAMP,
     CHANGE_TIMESTAMP,
+    OBJECT_INFO,
+    OBJECT_SIGNAL,
+    OBJECT_LIVE_SINCE,
+    OBJECT_READ,
 )
 """What is read from the database; absent without it."""
 

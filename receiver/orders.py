@@ -17,7 +17,7 @@ from receiver.store.database import Transaction, after_commit
 from receiver.store.rollbacks import DENIED_BY, UNDER_WAY, AlreadyTried, Conflict, Kind, Rollback, State
 from receiver.strategy import Strategy, first_of, in_order
 
-_KEPT_FACTS = ("flow_name", "flow_type", "division", "owner", "signal")
+_KEPT_FACTS = ("flow_name", "flow_type", "object_type", "division", "owner", "signal")
 
 
 class NotPossible(Exception):

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
+from genesys.objects import OBJECT_TYPES
 from receiver.applied import apply_policy, rollback_deadline_s
 from receiver.notify.events import put_approval_requested, put_end, rfc3339
 from receiver.policy import Decision, Verdict
@@ -34,7 +35,7 @@ def facts_of(now: Situation) -> dict[str, Any]:
             "division": flow.division_name,
             "published_by": flow.published_by,
             "published_at": None if flow.live_published_at is None else rfc3339(flow.live_published_at),
-        }
+        } | ({"object_type": flow.type} if flow.type in OBJECT_TYPES else {})
     if evidence is not None:
         found = evidence.finding.convicted_by or evidence.finding.windows[-1]
         facts |= {

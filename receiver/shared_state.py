@@ -14,6 +14,7 @@ from receiver import catalogue
 from receiver.catalogue import Metric
 from receiver.config import ReceiverSettings, Scope
 from receiver.feeds.polling import is_current
+from receiver.objects.standing import object_standings
 from receiver.situation import Mode
 from receiver.standing import standings
 from receiver.store import changes, controls, decisions, feeds, leases, outbox, rollbacks, watchdog
@@ -127,6 +128,7 @@ class _Reading:
             **self._feeds(),
             catalogue.WATCHDOG_TIMESTAMP: self._watchdog(),
             catalogue.CHANGE_TIMESTAMP: self._changes(),
+            **self._objects(),
         }
 
     def _is_locked_out(self, rollback: Rollback) -> bool:
@@ -170,6 +172,24 @@ class _Reading:
             (org, one.object_type, one.object_id, one.object_name, one.changed_by): one.at
             for org in self.orgs
             for one in changes.newest_of_each_object(self.tx, org, since=since, limit=CHANGES_SHOWN)
+        }
+
+    def _objects(self) -> dict[Metric, Samples]:
+        found = object_standings(self.tx, self.settings, self.orgs)
+        return {
+            catalogue.OBJECT_INFO: {
+                (*one.key, one.name, one.policy.owner): 1.0 for one in found if one.live is not None
+            },
+            catalogue.OBJECT_SIGNAL: {
+                (*one.key, one.state.flow_id, signal.value): 1.0
+                for one in found
+                if one.state is not None and one.state.flow_id and one.policy.mode is not Mode.IGNORE
+                for signal in one.policy.signals
+            },
+            catalogue.OBJECT_LIVE_SINCE: {one.key: one.live.since for one in found if one.live is not None},
+            catalogue.OBJECT_READ: {
+                one.key: 0.0 if one.state is None or one.state.read_at is None else one.state.read_at for one in found
+            },
         }
 
     def _watchdog(self) -> Samples:

@@ -18,6 +18,7 @@ from receiver.ctl.deployments import deployments, gate
 from receiver.ctl.flow import flow
 from receiver.ctl.holds import hold, list_holds, quarantine, release
 from receiver.ctl.notify import notify
+from receiver.ctl.objects import object_
 from receiver.ctl.options import after_option, end_of, length, limit_option, moment
 from receiver.ctl.orders import approve, deny, start, undo
 from receiver.ctl.report import report
@@ -318,6 +319,7 @@ for command in (
     hold,
     list_holds,
     notify,
+    object_,
     quarantine,
     release,
     report,

@@ -220,6 +220,7 @@ def story(rollback: Json, clock: Clock) -> str:
             *(f"{plain(name)}: {plain(value)}" for name, value in facts),
             *_attempt(rollback),
             *_changes(rollback, clock),
+            *_differences(rollback["facts"]),
             *_dependents(rollback["facts"]),
             "",
             table(("AT", "STATE", "STEP", "DETAIL"), steps, empty="no steps yet"),
@@ -247,6 +248,12 @@ def _changes(rollback: Json, clock: Clock) -> list[str]:
         for one in told
     ]
     return ["", table(("CHANGED BEFORE", "ACTION", "AT", "BY", "WHY HERE"), rows, empty="")] if rows else []
+
+
+def _differences(facts: Json) -> list[str]:
+    """Of what is no flow: what is written."""
+    rows = [(one["path"], one.get("accused", "-"), one.get("target", "-")) for one in facts.get("differences") or ()]
+    return ["", table(("WHAT IS WRITTEN", "ACCUSED", "TARGET"), rows, empty="")] if rows else []
 
 
 def _dependents(facts: Json) -> list[str]:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from receiver import attempt
 from receiver.notify.audience import Audience, wants
 from receiver.notify.kinds import STORY, IncidentType
+from receiver.payload import FLOW
 from receiver.policy import Decision, Verdict
 from receiver.store import outbox
 from receiver.store.alerts import StoredAlert
@@ -20,7 +21,14 @@ from receiver.store.database import Transaction
 from receiver.store.rollbacks import COPY_OF, IN_VAIN, Rollback, State
 from receiver.strategy import Strategy
 
-_OF_MODULES = ("dependents", "dependents_count", "dependents_problem")
+_OF_SOME = (  # common modules, and what is no flow
+    "dependents",
+    "dependents_count",
+    "dependents_problem",
+    "object_type",
+    "differences",
+    "differences_count",
+)
 _ENDS = {
     State.SUCCEEDED: IncidentType.ROLLBACK_SUCCEEDED,
     State.FAILED: IncidentType.ROLLBACK_FAILED,
@@ -126,7 +134,7 @@ def put_suppressed(
         "verdict": decision.verdict.value,
         "reason": guard.value,
         "explain_url": None,
-        "console_url": telling.console_url("flows", alert.org, alert.object_id),
+        "console_url": telling.console_url(*_page(alert)),
     }
     subject = f"{alert.org}/{alert.object_id}/{alert.version}/{decision.verdict.value}"
     outbox.put(tx, telling.to(payload), subject, payload, now=now)
@@ -213,6 +221,13 @@ def _story(rollback: Rollback) -> dict[str, Any]:
     return told | {name: rollback.facts[name] for name in ("live_since", "data_end") if name in rollback.facts}
 
 
+def _page(alert: StoredAlert) -> tuple[str, ...]:
+    """Of the console, about what is accused."""
+    if alert.object_type == FLOW:
+        return "flows", alert.org, alert.object_id
+    return "objects", alert.org, alert.object_type, alert.object_id
+
+
 def _verdict_of(rollback: Rollback) -> Verdict:
     if rollback.shadow:
         return Verdict.OBSERVING
@@ -249,7 +264,7 @@ def _payload(kind: IncidentType, action: str, facts: dict[str, Any], now: float)
         },
         **({"parts": facts["parts"]} if facts.get("parts") else {}),  # which data actions
         **({"changes": facts["changes"]} if facts.get("changes") else {}),  # the most likely first
-        **{name: facts[name] for name in _OF_MODULES if name in facts},
+        **{name: facts[name] for name in _OF_SOME if name in facts},
     }
 
 

@@ -77,6 +77,7 @@ class _Told:
             *self._outcome(kind),
             *self._changes(),
             *self._besides(),
+            *self._differences(),
             *self._dependents(),
             *self._orders(),
             self._clock(),
@@ -105,6 +106,8 @@ class _Told:
     def _flow(self) -> str:
         """`Main IVR (Retail) 14.0`."""
         name = self._word("flow_name") or self._word("flow_id") or "A flow"
+        kind = self._word("object_type").replace("_", " ")
+        name = f"{kind} {name}" if kind else name
         place = self._word("division") or self._word("org")
         version = self._word("accused_version_id")
         return " ".join(part for part in (name, f"({place})" if place else "", version) if part)
@@ -119,7 +122,8 @@ class _Told:
         by = self._word("deployed_by") or self._word("published_by")
         commit = self._word("commit")[:_COMMIT_CHARS]
         who = " ".join(part for part in (by, commit) if part)
-        parts = ("published" if at or who else "", at, f"by {who}" if who else "")
+        verb = "changed" if self._word("object_type") else "published"
+        parts = (verb if at or who else "", at, f"by {who}" if who else "")
         return " ".join(part for part in parts if part)
 
     def _failing(self) -> str:
@@ -153,17 +157,18 @@ class _Told:
     def _outcome(self, kind: IncidentType) -> list[str]:
         target = self._word("target_version_id") or "An earlier version"
         reason = self._word("reason") or "nobody knows why"
+        thing = "the object" if self._word("object_type") else "the flow"
         live = self._made_live(target)
         return {
             IncidentType.AUTO_ROLLBACK_TRIGGERED: [f"{target} is being made live."],
             IncidentType.ROLLBACK_SUCCEEDED: [f"{live}; {reason} since."],
-            IncidentType.ROLLBACK_FAILED: [f"The rollback to {target} failed: {reason}. Look at the flow."],
-            IncidentType.ROLLBACK_INEFFECTIVE: [f"{live}, but it fails too: {reason}. The flow is held: look at it."],
-            IncidentType.ROLLBACK_UNVERIFIED: [f"{live}; nobody knows whether it helps: {reason}. Look at the flow."],
+            IncidentType.ROLLBACK_FAILED: [f"The rollback to {target} failed: {reason}. Look at {thing}."],
+            IncidentType.ROLLBACK_INEFFECTIVE: [f"{live}, but it fails too: {reason}. It is held: look at it."],
+            IncidentType.ROLLBACK_UNVERIFIED: [f"{live}; nobody knows whether it helps: {reason}. Look at {thing}."],
             IncidentType.ROLLBACK_SUPPRESSED: [f"Not rolled back ({self._word('verdict') or 'held back'}): {reason}."],
             IncidentType.APPROVAL_REQUESTED: [f"Roll back to {target}? You are asked because of: {reason}."],
             IncidentType.UNDO_SUCCEEDED: [f"{live}, by undo{self._ordered()}."],
-            IncidentType.UNDO_FAILED: [f"The undo{self._ordered()} failed: {reason}. Look at the flow."],
+            IncidentType.UNDO_FAILED: [f"The undo{self._ordered()} failed: {reason}. Look at {thing}."],
             IncidentType.WOULD_HAVE_ROLLED_BACK: [f"Observing only: it would have been rolled back to {target}."],
             IncidentType.ALERT_PATH_SILENT: [f"No alerts reach the rollback receiver: {reason}."],
             IncidentType.KNOWN_BAD_DEPLOYED: [f"It is {reason}."],
@@ -188,6 +193,19 @@ class _Told:
             f"{self._word('ways_in_vain')} had no effect before." if self._word("ways_in_vain") else "",
             f"{others} more flow{'s' if others > 1 else ''} of the same deployment." if others > 0 else "",
         ]
+
+    def _differences(self) -> list[str]:
+        """Of what is no flow: what the accused version has, and what would be, or is, written."""
+        count, told = self.event.get("differences_count"), self.event.get("differences")
+        if not isinstance(count, int) or not isinstance(told, list):
+            return []
+        first = [_Told(one, self.zone) for one in told[:_MAX_CHANGES] if isinstance(one, Mapping)]
+        named = "; ".join(
+            f"{one._word('path')}: {one._word('accused') or 'nothing'} becomes {one._word('target') or 'nothing'}"
+            for one in first
+        )
+        more = f"; and {count - len(first)} more" if count > len(first) else ""
+        return [f"What is written: {named}{more}."]
 
     def _dependents(self) -> list[str]:
         """Which flows use a common module: what is done to it does not publish them again."""

@@ -171,6 +171,7 @@ class KeptObjects:
             version=found.version,
             content=found.content,
             own_version=own_version if isinstance(own_version, int) else None,
+            flow_id=flow_of(policy, found.content, self._flows_of_actions),
             asked_at=asked_at,
         )
         if not kept:

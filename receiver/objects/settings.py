@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, model_validator
 
-from genesys.evidence import Signal
+from genesys.evidence import ACTION_SIGNALS, Signal
 from genesys.excess import is_relative, relative_threshold, threshold_for
 from genesys.objects import ObjectType
 from genesys.settings import Ratio, Settings, Text
@@ -49,6 +49,12 @@ class ObjectPolicy(Settings):
     @property
     def ways_back(self) -> tuple[Strategy, ...]:
         return (Strategy.RESTORE,)
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """Those by which it may be accused: a data action by its own executions, else whatever callers meet."""
+        is_action = self.type is ObjectType.DATA_ACTION
+        return tuple(signal for signal in Signal if (signal in ACTION_SIGNALS) == is_action)
 
     @property
     def told(self) -> str:

@@ -34,6 +34,7 @@ class ObjectState:
     wanted_at: float | None
     read_at: float | None
     own_version: int | None
+    flow_id: str | None
     problem: str
 
     @property
@@ -89,6 +90,7 @@ def note(
     version: str,
     content: Mapping[str, Any],
     own_version: int | None,
+    flow_id: str | None,
     asked_at: float,
 ) -> bool:
     """Keep what a reading showed that was asked for at `asked_at`; False for an older view, which counts for nothing.
@@ -107,7 +109,7 @@ def note(
     if (asked_before or numbered_lower) and not shows_the_same:
         return False
     if not asked_before and not numbered_lower:
-        read = {"name": name, "read_at": asked_at, "own_version": own_version, "problem": ""}
+        read = {"name": name, "read_at": asked_at, "own_version": own_version, "flow_id": flow_id, "problem": ""}
         tx.execute(sa.update(objects).where(*_of(objects, key)).values(read))
     if shows_the_same:
         newest = _of(object_stints, key), object_stints.c.since == known[-1].since

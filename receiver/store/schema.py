@@ -475,6 +475,7 @@ objects = Table(  # configuration objects other than flows, of which snapshots a
     Column("wanted_at", Double),  # since when somebody wants it read at once
     Column("read_at", Double),  # when the newest one that counts was asked for; null until the first
     Column("own_version", Integer),  # Genesys Cloud's own count of its changes, where it has one
+    Column("flow_id", Text),  # the flow whose callers meet it; null: nobody knows
     Column("problem", Text, nullable=False),  # of the newest one; empty if it succeeded
 )
 

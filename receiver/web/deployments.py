@@ -14,7 +14,7 @@ from receiver.gate import Refusal, refusals
 from receiver.known_bad import tell
 from receiver.notify.events import Telling
 from receiver.payload import FLOW, storable
-from receiver.store import deployments, flows
+from receiver.store import deployments, flows, objects
 from receiver.store.database import Store, Transaction, clock
 from receiver.store.deployments import Companion, Consent, Deployment, Member, Registration
 from receiver.store.idempotency import Answer
@@ -262,6 +262,7 @@ def _register(
             tell(tx, telling, made.org, member.flow_id, member.version, now=now)
     if any(member.version is None for member in made.flows):
         flows.list_by(tx, made.org, at=now)  # whatever was published before that is live now
+    objects.want(tx, made.org, now=now)
     return made, is_new
 
 
@@ -275,6 +276,8 @@ def _add_gate(calls: Blueprint, store: Store, orgs: frozenset[str], reading: Gua
         check_org(asked.org, orgs, {"pointer": "#/org"}, [flow.flow_id for flow in asked.flows])
         with store.begin() as tx:
             found = refusals(tx, asked.org, [(flow.flow_id, flow.source_digest) for flow in asked.flows])
+            if not found:  # what is about to be deployed is not there yet: this is what it was like before
+                objects.want(tx, asked.org, now=clock(tx))
         if found:
             said = "; ".join(f"{one.flow_id}: {one.detail}" for one in found)
             raise Problem(HTTPStatus.CONFLICT, f"not now: {said}", errors=[_fault(one) for one in found])

@@ -23,7 +23,9 @@ def tx(store: Store) -> Iterator[Transaction]:
 
 def note(tx: Transaction, version: str, at: float, own_version: int | None = None, key: Key = ACTION) -> bool:
     content: dict[str, Any] = {"is": version}
-    return objects.note(tx, key, name="Get", version=version, content=content, own_version=own_version, asked_at=at)
+    return objects.note(
+        tx, key, name="Get", version=version, content=content, own_version=own_version, flow_id="f", asked_at=at
+    )
 
 
 def test_one_receiver_at_a_time_reads_an_object_and_the_next_one_when_it_is_due(tx: Transaction) -> None:

@@ -13,7 +13,7 @@ from receiver.desk import Desk
 from receiver.metrics import ReceiverMetrics
 from receiver.store.database import Store
 from receiver.web.auth import Tokens
-from receiver.web.console import decisions, flows, now, orders, rollbacks, windows
+from receiver.web.console import decisions, flows, now, objects, orders, rollbacks, windows
 from receiver.web.console.again import shown_again
 from receiver.web.console.now import Health
 from receiver.web.console.pages import NAME, PREFIX, Console, link, problem_page
@@ -60,6 +60,7 @@ def blueprint(
     rollbacks.add(pages, console)
     decisions.add(pages, console)
     flows.add(pages, console)
+    objects.add(pages, console)
     windows.add(pages, console)
     orders.add(pages, console)
     return pages

@@ -5,8 +5,10 @@ from typing import Any
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from genesys.evidence import Signal
+from genesys.evidence import ACTION_SIGNALS, Signal
+from genesys.objects import ObjectType
 from receiver.config import Role
+from receiver.objects.standing import ObjectStanding, object_standings
 from receiver.planning import facts_of
 from receiver.policy import UNDO_PASSES
 from receiver.standing import Standing, standings
@@ -88,17 +90,21 @@ def add(pages: Blueprint, console: Console) -> None:
                 "decisions": decisions.newest(tx, org=org, flow_id=flow_id, verdict=None, limit=_RECENT),
                 "read": ledger.reading(tx, org),
             }
-        if not found and not values["rollbacks"] and not values["decisions"]:
+            kept = next(
+                (one for one in object_standings(tx, console.settings, [org]) if one.policy.id == flow_id), None
+            )
+        if not found and kept is None and not values["rollbacks"] and not values["decisions"]:
             raise not_found(f"no live flow {flow_id} of {org} was listed")
         return page(
             "flow.html",
-            found[0].flow.name if found else flow_id,
+            found[0].flow.name if found else kept.name if kept is not None else flow_id,
             now=now,
             org=org,
             flow_id=flow_id,
             flow=found[0] if found else None,
+            kept=kept,
             versions=sorted(records.items(), key=lambda one: one[1].until, reverse=True),
-            signals=[one.value for one in Signal],
+            signals=sorted((one.value for one in Signal), key=lambda one: _is_action(kept) != (one in ACTION_SIGNALS)),
             can_be_asked=org in console.desks,
             elsewhere=links.elsewhere(console.settings.links, org, flow_id),
             **values,
@@ -126,6 +132,11 @@ def add(pages: Blueprint, console: Console) -> None:
             chart=chart_of(facts, accused=found.alert.version),
             overridable=UNDO_PASSES,
         )
+
+
+def _is_action(kept: ObjectStanding | None) -> bool:
+    """Of a data action its own executions are judged."""
+    return kept is not None and kept.policy.type is ObjectType.DATA_ACTION
 
 
 def _names(one: Standing) -> tuple[str, str, str]:

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("wanted_at", sa.Double(), nullable=True),
         sa.Column("read_at", sa.Double(), nullable=True),
         sa.Column("own_version", sa.Integer(), nullable=True),
+        sa.Column("flow_id", sa.Text(), nullable=True),
         sa.Column("problem", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("org", "object_type", "object_id"),
     )
