@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -15,8 +16,8 @@ from demo.breaks import SCENARIOS, Break
 from demo.plots import PLOTS, Plot
 from demo.processes import ROOT, StackError
 from demo.stack import Stack, World
-from demo.story import ALERT, FLOW_ID, Line, Story
-from demo.verdict import Failed, left_alone, rolled_back
+from demo.story import Line, Story
+from demo.verdict import Failed, left_alone
 
 LAPSE = 10.0  # the usual time-lapse; buckets of six seconds are the shortest that scrapes still resolve
 PATIENCE_S = 40 * 60.0  # simulated seconds until the demo gives up
@@ -45,7 +46,13 @@ def main(scenario: str | None, broken: Break | None, real: bool, seed: int, fold
     switches = {"republish": "nothing"} if broken is Break.READBACK else {}
     factor = 1.0 if real else LAPSE
     world = World(
-        scenario=plot.scenario, factor=factor, seed=seed, switches=switches, receivers=plot.receivers, broken=broken
+        scenario=plot.scenario,
+        factor=factor,
+        seed=seed,
+        switches=switches,
+        receivers=plot.receivers,
+        broken=broken,
+        **plot.world,
     )
     shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -86,15 +93,22 @@ def _play(stack: Stack, plot: Plot) -> str:
     if plot.prepare is not None:
         plot.prepare(stack)
     if plot.why_not is None:
-        _tell(stack, story, PATIENCE_S, _over)
-        if not _over(stack):
+        over = partial(_over, alert=plot.alert)
+        _tell(stack, story, PATIENCE_S, over, plot.meanwhile)
+        if not over(stack):
             raise Failed(f"the rollback was not finished within {PATIENCE_S / 60:.0f} simulated minutes")
-        return rolled_back(stack)
+        return plot.proof(stack)
     _tell(stack, story, plot.watch_s, _wrote)
     return left_alone(stack, plot.why_not)
 
 
-def _tell(stack: Stack, story: Story, simulated_s: float, over: Callable[[Stack], bool]) -> None:
+def _tell(
+    stack: Stack,
+    story: Story,
+    simulated_s: float,
+    over: Callable[[Stack], bool],
+    meanwhile: Callable[[Stack], None] | None = None,
+) -> None:
     """Print what happens until it is over, or the time is. Raises StackError if a program ends by itself."""
     until = time.monotonic() + stack.seconds(simulated_s)
     while not over(stack) and time.monotonic() < until:
@@ -103,9 +117,14 @@ def _tell(stack: Stack, story: Story, simulated_s: float, over: Callable[[Stack]
         for name, process in stack.processes.items():
             if not process.running:
                 raise StackError(f"{name} ended by itself:\n{process.tail()}")
+        if meanwhile is not None:
+            meanwhile(stack)
         time.sleep(0.5)
     for line in story.news():
         _print(line)
+
+
+_BEGINNINGS = ("APPROVAL_REQUESTED", "AUTO_ROLLBACK_TRIGGERED")  # the end is told by others
 
 
 def _wrote(stack: Stack) -> bool:
@@ -113,14 +132,14 @@ def _wrote(stack: Stack) -> bool:
     return bool(stack.publishes())
 
 
-def _over(stack: Stack) -> bool:
+def _over(stack: Stack, *, alert: str) -> bool:
     """Every rollback of every receiver has ended and was told; the alert ends too, if one of them helped."""
     known = [stack.api("GET", "rollbacks", receiver=receiver)["rollbacks"] for receiver in stack.receivers]
     rollbacks = [one for listed in known for one in listed]
     if not all(known) or any(one["ended_at"] is None for one in rollbacks):
         return False
-    told = {one["rollback_id"] for one in stack.sink.received if one["incident_type"] != "AUTO_ROLLBACK_TRIGGERED"}
-    firing = stack.prometheus(f'ALERTS{{alertname="{ALERT}",flow_id="{FLOW_ID}"}}')
+    told = {one["rollback_id"] for one in stack.sink.received if one["incident_type"] not in _BEGINNINGS}
+    firing = stack.prometheus(f'ALERTS{{alertname="{alert}"}}')
     helped = any(one["state"] == "succeeded" for one in rollbacks)
     return all(one["id"] in told for one in rollbacks) and not (helped and firing)
 

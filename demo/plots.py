@@ -5,24 +5,30 @@ written and the proof of what held the bridge back.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
+from typing import Any
 
+from demo.objects import OF_ACTION, OF_IVR, agree, restored
 from demo.stack import ORG, Stack
-from demo.story import ALERT, FLOW_ID
-from demo.verdict import decided, never_fired, suppressed
+from demo.story import ALERT, FLOW_ID, OBJECT_ALERT
+from demo.verdict import decided, never_fired, rolled_back, suppressed
 
 _LONG = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """`prepare` runs once everything is up; `why_not` proves what held back, or raises Failed."""
+    """`prepare` runs once everything is up. `proof` gives the last line, `why_not` what held back, or it raises Failed."""
 
     scenario: str
     prepare: Callable[[Stack], None] | None = None
     why_not: Callable[[Stack], str] | None = None  # None: it must be rolled back
+    world: Mapping[str, Any] = field(default_factory=dict)  # what the stack's files have beside the usual
+    meanwhile: Callable[[Stack], None] | None = None  # what people do, again and again
+    alert: str = ALERT
+    proof: Callable[[Stack], str] = rolled_back
     receivers: int = 1
     watch_s: float = 14 * 60.0  # simulated seconds; a bad deploy of these scenarios fires in eight and a half minutes
 
@@ -72,6 +78,8 @@ def _look_back(stack: Stack) -> None:
 PLOTS: Mapping[str, Plot] = MappingProxyType(
     {
         "bad-deploy": Plot("bad-deploy"),
+        "data-action": Plot("data-action", world=OF_ACTION, meanwhile=agree, alert=OBJECT_ALERT, proof=restored),
+        "ivr": Plot("ivr", world=OF_IVR, meanwhile=agree, alert=OBJECT_ALERT, proof=restored),
         "two-receivers": Plot("bad-deploy", _look_back, receivers=2),
         "rate-limited": Plot("rate-limited"),
         "platform-outage": Plot("platform-outage"),

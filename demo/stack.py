@@ -8,7 +8,7 @@ simulator. Nothing else differs from real time.
 
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -45,6 +45,7 @@ class World:
     timing: dict[str, float] = field(default_factory=dict)
     analytics: dict[str, Any] = field(default_factory=dict)  # of organizations.yml
     switches: Mapping[str, str] = field(default_factory=dict)  # of the simulator, for facts that are unproven
+    watch: Sequence[str] = ()  # signals in exporter.yml; without any, its default
     dialect: str = "platform"
     receivers: int = 1  # all named in Alertmanager, with one database
     broken: Break | None = None
@@ -137,6 +138,11 @@ class Stack:
         log: list[dict[str, Any]] = self.sim("GET", "requests")
         return [one for one in log if one.get("publish")]
 
+    def writes(self) -> list[dict[str, Any]]:
+        """As `publishes`, with the writes of objects that are no flows."""
+        log: list[dict[str, Any]] = self.sim("GET", "requests")
+        return [one for one in log if one.get("publish") or one.get("object_write")]
+
     def _json(self, method: str, url: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
         answer = self._client.request(method, url, json=body, headers=headers)
         answer.raise_for_status()
@@ -217,7 +223,10 @@ class Stack:
             "poll_interval_s": usual.poll_interval_s / factor,
             "stale_after_s": usual.stale_after_s / factor,
             "baseline_interval_s": usual.baseline_interval_s / factor,
-            "flows": [{"match": "*", "threshold_ratio": 0.05, "owner": "voice-team"}],
+            "flows": [
+                {"match": "*", "threshold_ratio": 0.05, "owner": "voice-team"}
+                | ({"watch": list(self.world.watch)} if self.world.watch else {})
+            ],
         }
 
     def _receiver(self, name: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from demo.stack import Stack
 
 FLOW_ID = "ce677f29-f403-470c-adb0-8bfa6bf81d69"  # Main IVR, in every scenario
 ALERT = "GenesysFlowFailing"
+OBJECT_ALERT = "GenesysObjectFailing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,18 @@ class Story:
                 "simulator",
                 f"{live} of {flow['name']} is published: {ratio:.0%} of its callers end in an error",
             )
-        for request in self._stack.publishes():
+        for thing in state["objects"]:
+            if thing["changed"] or f"changed {thing['id']} True" in self._told:
+                text = "is not as it was: its callers suffer" if thing["changed"] else "is as it was"
+                name = f"{thing['type'].replace('_', ' ')} {thing['name']}"
+                yield Line(f"changed {thing['id']} {thing['changed']}", state["now"], "simulator", f"{name} {text}")
+        for request in self._stack.writes():
+            query = f"?{request['query']}" if request["query"] else ""
             yield Line(
-                f"publish {request['seq']}",
+                f"write {request['seq']}",
                 request["at"],
                 "simulator",
-                f"POST {request['path']}?{request['query']} -> HTTP {request['status'] or 'none'}",
+                f"{request['method']} {request['path']}{query} -> HTTP {request['status'] or 'none'}",
             )
 
     def _prometheus(self) -> Iterator[Line]:
@@ -91,30 +98,33 @@ class Story:
             minute = int(at // self._stack.seconds(60))
             text = f"{version} is live: {ratio:.1%} errors in its newest five minutes{allowed}"
             yield Line(f"ratio {version} {minute}", at, "prometheus", text)
-        for sample in self._stack.prometheus(f'ALERTS{{alertname="{ALERT}"}}'):
+        for sample in self._stack.prometheus(f'ALERTS{{alertname=~"{ALERT}|{OBJECT_ALERT}"}}'):
             labels = sample["metric"]
+            what = f"{labels['object_type']} {labels['object_id']}" if "object_type" in labels else ""
+            about = what or f"version {labels['flow_version']}"
             yield Line(
-                f"alert {labels['flow_version']} {labels['alertstate']}",
+                f"alert {about} {labels['alertstate']}",
                 sample["value"][0],
                 "prometheus",
-                f"{ALERT} for version {labels['flow_version']} is {labels['alertstate']}",
+                f"{labels['alertname']} for {about} is {labels['alertstate']}",
             )
 
     def _alertmanager(self) -> Iterator[Line]:
         for alert in self._stack.alerts():
-            if alert["labels"]["alertname"] == ALERT:
+            if alert["labels"]["alertname"] in (ALERT, OBJECT_ALERT):
+                name = alert["labels"]["alertname"]
                 state = alert["status"]["state"]
                 receivers = ", ".join(receiver["name"] for receiver in alert["receivers"])
                 yield Line(
                     f"alertmanager {alert['fingerprint']} {alert['startsAt']} {state}",
                     _seconds(alert["startsAt"]),
                     "alertmanager",
-                    f"{ALERT} is {state}, routed to {receivers}",
+                    f"{name} is {state}, routed to {receivers}",
                 )
 
     def _receiver(self) -> Iterator[Line]:
         for alert in self._stack.api("GET", "alerts")["alerts"]:
-            about = f"{alert['flow_version']} of {alert['flow_id']}"
+            about = " of ".join(word for word in (alert["flow_version"], alert["flow_id"]) if word)
             by = "webhook" if alert["source"] == "webhook" else "Alertmanager's list"
             text = f"{by}: alert about {about} stored"
             yield Line(f"stored {alert['id']}", _seconds(alert["received_at"]), "receiver", text)
@@ -148,7 +158,7 @@ class Story:
 def _decision_lines(decision: dict[str, Any], *, again: bool) -> Iterator[Line]:
     """The verdict; with every guard, its value and its limit, when it is the one that begins a rollback."""
     at, key = _seconds(decision["at"]), f"decision {decision['id']}"
-    verdict, about = decision["verdict"], f"about {decision['flow_version']}"
+    verdict, about = decision["verdict"], f"about {decision['flow_version'] or decision['flow_id']}"
     if again:
         yield Line(key, at, "receiver", f"decision {about}, anew on fresh facts before the write: {verdict}")
         return

@@ -27,6 +27,7 @@ def decide_one(tx: Transaction, tools: Tools, alert: StoredAlert, reading: Readi
     if tools.around.settings.lease_scope is Scope.ALL:
         leases.lock(tx, leases.EVERYTHING)  # no other organization plans a rollback between our look and our entry
     now = tools.clock(tx)
+    names_no_version = not alert.version
     alert = accusing(alert, reading)
     suppression = tools.alertmanagers.suppression(alert.fingerprint, now)
     facts = situation(tx, alert, reading, suppression, tools.around, now=now)
@@ -47,8 +48,11 @@ def decide_one(tx: Transaction, tools: Tools, alert: StoredAlert, reading: Readi
     if facts.known_bad:
         tell(tx, tools.telling, alert.org, alert.object_id, alert.version, now=now)
     after_commit(tx, lambda: _show(tools, alert, decision))  # the transaction may be repeated, or not be kept
-    # An observed rollback was told as such; that it is not repeated has nothing to do with the flow.
-    if not (facts.mode is Mode.OBSERVE and decision.verdict is Verdict.ALREADY_ROLLED_BACK):
+    # An observed rollback was told as such; that it is not repeated has nothing to do with the flow. And an alert that
+    # names no version goes on for a while once the bridge has restored what it accused.
+    observed_again = facts.mode is Mode.OBSERVE and decision.verdict is Verdict.ALREADY_ROLLED_BACK
+    restored = names_no_version and decision.verdict is Verdict.RESTORED_BY_BRIDGE
+    if not observed_again and not restored:
         put_suppressed(tx, tools.telling, alert, decision, shown | {"signal": alert.signal}, now=now)
     return decision
 

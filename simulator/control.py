@@ -47,6 +47,7 @@ def _tell(sim: Blueprint, simulation: Simulation, scenario_name: str) -> None:
                 "faults": simulation.faults.as_json(),
                 "cues": simulation.cues.as_json(),
                 "flows": [_flow(flow, now) for flow in simulation.world.flows.values()],
+                "objects": simulation.objects.as_json(),
             }
 
     @sim.get("/switches")

@@ -52,6 +52,13 @@ class Objects:
                 self._rows[spec.id] = {row["key"]: row for row in spec.rows}
         self._first = copy.deepcopy((self._found, self._rows))
 
+    def as_json(self) -> list[dict[str, object]]:
+        """Each with whether it is not as it was at first."""
+        return [
+            {"type": spec.type, "id": spec.id, "name": spec.name, "changed": self._is_changed(spec)}
+            for spec in self._specs
+        ]
+
     def impairments(self) -> list[Impairment]:
         """What callers meet because objects are not as they were at first; who wrote them how often does not count."""
         return [met for spec in self._specs if self._is_changed(spec) for met in spec.while_changed]

@@ -20,6 +20,8 @@ ROLLED_BACK = "demo: flow Main IVR rolled back from 14.0 to 13.0, "
 
 # How each ends. `bad-deploy` has a test of its own, and `rate-limited` one that looks closer.
 ENDS = {
+    "data-action": "demo: data action Look up customer restored, ",
+    "ivr": "demo: ivr Main line restored, ",
     "two-receivers": ROLLED_BACK,
     "platform-outage": ROLLED_BACK,
     "low-traffic": LEFT_ALONE + "100% errors in the worst minute, but neither beyond chance nor lasting",
