@@ -20,7 +20,7 @@ _LONG = timedelta(hours=2)
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """`prepare` runs once everything is up. `proof` gives the last line, `why_not` what held back, or it raises Failed."""
+    """`prepare` runs once all is up. `proof` gives the last line, `why_not` what held back; either may raise Failed."""
 
     scenario: str
     prepare: Callable[[Stack], None] | None = None

@@ -106,7 +106,7 @@ class Keeper:
             else "nothing, if it passes; else see `objects` in receiver.yml"
         )
         state = self._store.transact(objects.state, key)
-        if state is None or state.problem != text:
+        if state is None or not state.problem:  # once for as long as it lasts
             event(log, logging.WARNING, "object_not_read", **about, cure=cure)
         retry_s = self._timing.objects_s / RETRY_PART
         self._store.transact(lambda tx: objects.failed(tx, key, text, retry_at=self._clock(tx) + retry_s))

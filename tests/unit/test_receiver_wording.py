@@ -64,7 +64,7 @@ def test_a_rollback_that_helped_reads_as_it_should() -> None:
     [
         ("AUTO_ROLLBACK_TRIGGERED", "13.0 is being made live."),
         ("ROLLBACK_FAILED", "The rollback to 13.0 failed: no_effect. Look at the flow."),
-        ("ROLLBACK_INEFFECTIVE", "13.0 made live 02:51, confirmed, but it fails too: no_effect. The flow is held: "),
+        ("ROLLBACK_INEFFECTIVE", "13.0 made live 02:51, confirmed, but it fails too: no_effect. It is held: "),
         ("ROLLBACK_UNVERIFIED", "13.0 made live 02:51, confirmed; nobody knows whether it helps: no_effect. Look "),
         ("ROLLBACK_SUPPRESSED", "Not rolled back (maintenance): no_effect."),
         ("APPROVAL_REQUESTED", "Roll back to 13.0? You are asked because of: no_effect."),

@@ -37,7 +37,7 @@ SAYS = {
 def test_every_shipped_scenario_loads() -> None:
     assert names() == sorted(
         (
-            *("backend-outage", "bad-deploy", "burst", "calm", "flapping", "low-traffic"),
+            *("backend-outage", "bad-deploy", "burst", "calm", "data-action", "flapping", "ivr", "low-traffic"),
             *("maintenance", "platform-outage", "rate-limited", "silenced"),
             *SAYS,
         )
