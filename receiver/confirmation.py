@@ -1,6 +1,7 @@
 """Believing a write: what its way back reads afterwards says whether it took effect, and nothing else."""
 
 from genesys.flows import Readback
+from receiver.applied import publish_deadline_s
 from receiver.ending import end
 from receiver.metrics import Step
 from receiver.store import contents, leases, quarantines, rollbacks, ways_in_vain
@@ -29,7 +30,7 @@ def _go_on(tx: Transaction, tools: Tools, lease: Lease, rollback: Rollback, perm
     now = tools.clock(tx)
     leases.hold(tx, lease, now=now)
     if sight.seen is None:
-        _give_up_unread(tx, tools, rollback, sight.problem, now)
+        _give_up_unread(tx, tools, rollback, permit, sight.problem, now)
         return
     if sight.seen is Readback.FAILED:
         rollbacks.add_step(tx, rollback, "operation_failed", at=now, detail={"error": sight.error})
@@ -69,9 +70,15 @@ def _send_again(tx: Transaction, tools: Tools, rollback: Rollback, permit: Permi
         rollbacks.change(tx, rollback, state=State.PLANNED.value, not_before=now)
 
 
-def _give_up_unread(tx: Transaction, tools: Tools, rollback: Rollback, problem: str, now: float) -> None:
-    """A flow that cannot be read is read again in the next round, until the deadline."""
-    if now >= rollback.deadline:
+def _give_up_unread(
+    tx: Transaction, tools: Tools, rollback: Rollback, permit: Permit, problem: str, now: float
+) -> None:
+    """A flow that cannot be read is read again in the next round, until the deadline.
+
+    What was sent right before it has its time, or nobody would look for what came of it.
+    """
+    takes_s = publish_deadline_s(tools.timing, rollback.facts.get("flow_type"), rollback.strategy)
+    if now >= max(rollback.deadline, permit.issued_at + takes_s):
         rollbacks.add_step(tx, rollback, "unread", at=now, detail={"problem": problem})
         end(tx, tools, rollback, State.FAILED, "outcome_unknown", now)
 

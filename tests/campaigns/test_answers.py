@@ -18,6 +18,7 @@ from simulator.request_log import Request
 from tests.campaigns.conftest import Figures, Size
 from tests.campaigns.memory import in_memory
 from tests.campaigns.proof import unproved_sends
+from tests.integration.fault_cases import ways
 from tests.integration.receiver_world import Receiver
 from tests.integration.simulated_world import PUBLISH, TARGET, SimulatedScene, simulated_scene
 
@@ -70,7 +71,7 @@ class Incident:
     requests: list[Request]
     told: list[dict[str, Any]]
     leases: set[str]
-    live: str
+    content: str  # what callers meet in the end
 
     @property
     def fates(self) -> list[Fate]:
@@ -120,12 +121,14 @@ def what_came(here: SimulatedScene) -> Incident:
     assert [one.seq for attempt in attempts for one in attempt.publishes] == [
         one.seq for one in here.genesys.publishes()
     ]
-    return Incident(attempts, here.genesys.requests(), here.told(), here.leases(), here.genesys.live())
+    return Incident(attempts, here.genesys.requests(), here.told(), here.leases(), here.genesys.content())
 
 
-def incident(seed: int) -> Incident:
-    with in_memory() as folder, simulated_scene(folder, seed=seed) as here:
+def incident(seed: int, *strategies: str) -> Incident:
+    with in_memory() as folder, simulated_scene(folder, seed=seed, **ways(*strategies)) as here:
         here.deliver()
+        if len(strategies) > 1:  # else the second one hardly ever has its turn
+            here.genesys.switch(republish=("nothing", "refused", "works")[seed % 3])
         here.genesys.fault(*AT_ITS_WORST)
         return live_through(here, here.receiver())
 
@@ -147,7 +150,7 @@ def share(incidents: Sequence[Incident], *statuses: int | None) -> float:
     return 100.0 * sum(status in statuses for status in answers) / len(answers)
 
 
-def line_of(incidents: Sequence[Incident]) -> str:
+def line_of(incidents: Sequence[Incident], *strategies: str) -> str:
     attempts = [attempt for one in incidents for attempt in one.attempts]
     fates = Counter(fate for one in incidents for fate in one.fates)
     ends = Counter(attempt.end for attempt in attempts)
@@ -155,7 +158,8 @@ def line_of(incidents: Sequence[Incident]) -> str:
         earlier is Fate.LOST for one in incidents for earlier, _ in zip(one.fates, one.fates[1:], strict=False)
     )
     return (
-        f"answers at their worst: {len(incidents)} incidents, {sum(len(one.requests) for one in incidents):,} requests "
+        f"answers at their worst, {' then '.join(strategies)}: {len(incidents)} incidents, "
+        f"{sum(len(one.requests) for one in incidents):,} requests "
         f"({share(incidents, 429):.0f} % 429, {share(incidents, 502, 503):.0f} % 5xx, {share(incidents, None):.0f} % "
         f"dropped after the effect); {len(attempts)} attempts: "
         f"{', '.join(f'{count} {end}' for end, count in ends.most_common())}; {fates.total()} publishes "
@@ -166,18 +170,37 @@ def line_of(incidents: Sequence[Incident]) -> str:
 
 
 def test_every_attempt_ends_as_the_fault_table_says(size: Size, figures: Figures) -> None:
-    incidents = [incident(SEED + number) for number in range(size.of(short=8, full=120))]
-    figures(line_of(incidents))
+    incidents = [incident(SEED + number, "republish") for number in range(size.of(short=8, full=120))]
+    figures(line_of(incidents, "republish"))
 
     for one in incidents:
-        assert one.fates.count(Fate.EFFECTIVE) <= 1, one.publishes
-        assert Fate.EFFECTIVE not in one.fates[:-1], one.publishes
-        assert not unproved_sends(one.requests)
-        assert (one.live == TARGET) == (Fate.EFFECTIVE in one.fates)
-        assert not one.leases
-        assert not untold(one)
+        check(one)
         for attempt in one.attempts:
             assert attempt.end in allowed_ends(attempt.fates), attempt
+
+
+@pytest.mark.parametrize("strategies", [("redeploy",), ("republish", "redeploy")], ids=" then ".join)
+def test_by_every_way_back_there_is_one_effect(size: Size, figures: Figures, strategies: tuple[str, ...]) -> None:
+    """One way after the other too: the next has its turn only when the one before is proved to have had none."""
+    incidents = [incident(SEED + number, *strategies) for number in range(size.of(short=6, full=120))]
+    figures(line_of(incidents, *strategies))
+
+    for one in incidents:
+        check(one)
+        for attempt in one.attempts:
+            has_failed = attempt.rollback.state is State.FAILED
+            assert has_failed != (Fate.EFFECTIVE in attempt.fates), attempt
+            assert attempt.rollback.state in (State.FAILED, State.SUCCEEDED), attempt
+
+
+def check(one: Incident) -> None:
+    """What holds by every way back."""
+    assert one.fates.count(Fate.EFFECTIVE) <= 1, one.publishes
+    assert Fate.EFFECTIVE not in one.fates[:-1], one.publishes
+    assert not unproved_sends(one.requests)
+    assert (one.content == TARGET) == (Fate.EFFECTIVE in one.fates)
+    assert not one.leases
+    assert not untold(one)
 
 
 @pytest.mark.parametrize("as_date", [False, True], ids=["in seconds", "as a date"])

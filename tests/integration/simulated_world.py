@@ -143,6 +143,11 @@ class Simulated:
                 if stint.start > BAD_PUBLISH_AT - 1
             ]
 
+    def content(self, flow_id: str = FLOW_ID) -> str:
+        """What callers of the flow meet now, whatever its label."""
+        with self._simulation.present():
+            return self._simulation.world.flow(flow_id).live.content
+
     def requests(self) -> list[Request]:
         """Every request that was sent, oldest first."""
         with self._simulation.present():

@@ -66,13 +66,15 @@ FORMS = [
     Form("/rollbacks/confirmed/undo", 404, SAID),
     Form("/flows/retail/flow-0/roll-back", 403, SAID, works=False),  # nobody can be asked about it here
 ]
-PAGES = ["", "/approvals", "/rollbacks", "/decisions", "/flows", "/windows", "/windows?ended=true"]
+PAGES = ["", "/approvals", "/rollbacks", "/decisions", "/flows", "/objects", "/windows", "/windows?ended=true"]
 RECORDS = {
     "/rollbacks/waiting": 404,
     "/rollbacks/confirmed": 404,
     "/decisions/1": 404,
     "/flows/retail/flow-0": 403,
     "/flows/retail/flow-0/explain": 403,
+    f"/objects/retail/ivr/{HIDDEN}-route": 403,
+    f"/objects/retail/ivr/{HIDDEN}-route?against=v1": 403,
     "/rollbacks?org=retail": 403,
     "/decisions?org=retail": 403,
     "/flows?org=retail": 403,

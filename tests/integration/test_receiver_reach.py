@@ -18,7 +18,7 @@ from genesys.flows import Flow
 from genesys.settings import SettingsError
 from receiver.metrics import ReceiverMetrics
 from receiver.policy import Verdict
-from receiver.store import audit, changes, controls, deployments, divisions, quarantines, watchdog
+from receiver.store import audit, changes, controls, deployments, divisions, objects, quarantines, watchdog
 from receiver.store.database import Store
 from receiver.store.deployments import Consent, Member, Registration
 from receiver.store.rollbacks import State
@@ -44,7 +44,8 @@ SETTINGS = {
             "divisions": ["Sales"],
             "token_env": "CI",
         },
-    ]
+    ],
+    "objects": [{"org": "retail", "type": "ivr", "id": f"{HIDDEN}-route", "mode": "approve"}],
 }
 
 
@@ -93,6 +94,10 @@ class World:
             )
             entry = Change("e1", time.time(), "Routing", "Update", "Queue", HIDDEN, HIDDEN, None, "ann", None, None)
             changes.put(tx, "retail", [entry], own_client_id="ours", now=time.time())
+            route = objects.Key("retail", "ivr", f"{HIDDEN}-route")
+            kept = {"name": HIDDEN, "content": {"name": HIDDEN}, "own_version": None, "flow_id": HIDDEN}
+            for version in ("v1", "v2"):
+                objects.note(tx, route, version=version, asked_at=time.time(), **kept)
             told = Registration("retail", (Member(HIDDEN, DIGEST, "14.0"),), "c0ffee", "ann", "", Consent.AUTO)
             made, _ = deployments.register(tx, told, by="ann", now=time.time(), repeat_s=600, resolve_s=3600)
             (quarantine,) = quarantines.newest(tx, org=None, limit=9)
@@ -134,6 +139,7 @@ class Call(NamedTuple):
     @property
     def route(self) -> tuple[str, str]:
         parts = {"waiting": "{rollback_id}", "confirmed": "{rollback_id}", "retail": "{org}", "flow-0": "{flow_id}"}
+        parts |= {"ivr": "{object_type}", f"{HIDDEN}-route": "{object_id}"}
         return self.method, "/".join(parts.get(part, part) for part in self.path.split("/"))
 
 
@@ -169,6 +175,9 @@ CALLS = [
     Call("POST", "/rollbacks/confirmed/undo", 404, body=SAID),
     Call("POST", "/rollbacks", 403, body=RETAIL | SAID | {"flow_id": "flow-0"}, works=False),
     Call("GET", "/flows/retail/flow-0", 403),
+    Call("GET", "/objects", 403, RETAIL),
+    Call("GET", f"/objects/retail/ivr/{HIDDEN}-route", 403),
+    Call("GET", f"/objects/retail/ivr/{HIDDEN}-route", 403, {"against": "v1"}),
     Call("GET", "/flows/retail/flow-0/explain", 403, works=False),
     Call("PUT", "/pause", 403, body=RETAIL | SAID),
     Call("PUT", "/pause", 403, body=SAID),
@@ -189,6 +198,7 @@ LISTS = [
     "decisions",
     "rollbacks",
     "flows",
+    "objects",
     "deployments",
     "holds",
     "quarantines",

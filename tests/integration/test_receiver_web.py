@@ -280,6 +280,8 @@ CALLS: dict[tuple[str, str], set[str]] = {
     ("GET", "/flows"): {"viewer", "operator"},
     ("GET", "/flows/retail/f1"): {"viewer", "operator"},
     ("GET", "/flows/retail/f1/explain"): {"viewer", "operator"},
+    ("GET", "/objects"): {"viewer", "operator"},
+    ("GET", "/objects/retail/ivr/o1"): {"viewer", "operator"},
     ("GET", "/pause"): {"viewer", "operator"},
     ("PUT", "/pause"): {"operator"},
     ("DELETE", "/pause"): {"operator"},
@@ -309,7 +311,8 @@ def test_the_table_of_roles_names_every_call_of_the_api(receiver: Receiver) -> N
             .replace("<window_id>", "w1")
             .replace("<quarantine_id>", "q1")
             .replace("<deployment_id>", "d1")
-            .replace("<org>/<flow_id>", "retail/f1"),
+            .replace("<org>/<flow_id>", "retail/f1")
+            .replace("<org>/<object_type>/<object_id>", "retail/ivr/o1"),
         )
         for rule in receiver.app.url_map.iter_rules()
         if rule.rule.startswith("/api/")
