@@ -56,9 +56,10 @@ WRITTEN_WITH: Mapping[ObjectType, Literal["PATCH", "PUT"]] = MappingProxyType(
         ObjectType.IVR: "PUT",
         ObjectType.SCHEDULE: "PUT",
         ObjectType.SCHEDULE_GROUP: "PUT",
+        ObjectType.EMERGENCY_GROUP: "PUT",
     }
 )
-"""Those that are written as a whole; of a data table its rows are. A queue and an emergency group are only read."""
+"""Those that are written as a whole; of a data table its rows are. A queue is only read."""
 
 
 class Objects:

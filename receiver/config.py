@@ -17,6 +17,7 @@ from pydantic import (
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from genesys.objects import ObjectType
 from genesys.selectors import Selectors
 from genesys.settings import Address, Count, Listen, Ratio, Seconds, Secret, Settings, Text
 from genesys.sources import Places
@@ -186,6 +187,20 @@ class Links(Settings):
     grafana: HttpUrl | None = None  # its base URL; the shipped dashboards are linked by their uid
 
 
+class Repoint(Settings):
+    """Where callers of a flow are led when it fails, and by what: for those who keep a known-good flow beside it."""
+
+    type: ObjectType  # ivr: the call route that leads to the flow; emergency_group: one that is switched on
+    id: Text  # the object's id
+    flow_id: Text  # the flow that is known to be good; an emergency group has to lead to it already
+
+    @model_validator(mode="after")
+    def _is_written(self) -> Self:
+        if self.type not in (ObjectType.IVR, ObjectType.EMERGENCY_GROUP):
+            raise ValueError("type: must be ivr or emergency_group")
+        return self
+
+
 class FlowPolicy(Judging):
     """What applies to the flows that the selector matches; the mode has no default: it must be said."""
 
@@ -195,6 +210,13 @@ class FlowPolicy(Judging):
     # How an earlier version is made live again, in this order: the next one has its turn once the one before is proved
     # to have had no effect. `redeploy` needs more permissions, see docs/security.md.
     ways_back: Annotated[tuple[Strategy, ...], Field(min_length=1), AfterValidator(_each_once)] = (Strategy.REPUBLISH,)
+    repoint: Repoint | None = None  # where the way back `repoint` leads callers
+
+    @model_validator(mode="after")
+    def _knows_where_to_lead(self) -> Self:
+        if (Strategy.REPOINT in self.ways_back) != (self.repoint is not None):
+            raise ValueError("repoint: needed with repoint among ways_back, and only then")
+        return self
 
 
 class Timing(Settings):

@@ -93,7 +93,8 @@ def conclude(tx: Transaction, tools: Tools, rollback: Rollback, sight: Sight, no
     else:
         overwrote = None if sight.changes is None else list(sight.changes.overwritten)
         live = sight.live or rollback.target_version
-        copied = {} if live == rollback.target_version else {COPY_OF: rollback.target_version}
+        is_copy = live != rollback.target_version and rollback.strategy is Strategy.REDEPLOY
+        copied = {COPY_OF: rollback.target_version} if is_copy else {}
         verifying = rollbacks.change(
             tx,
             rollback,

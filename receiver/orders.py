@@ -70,7 +70,7 @@ def undo(tx: Transaction, first: Rollback, settings: ReceiverSettings, *, by: st
     # Counted before the check: an undo that is committed between the two is found by it, or has our number.
     same = [one for one in _of_flow(tx, first) if one.accused_version == first.target_version]
     _check_that_it_can_be_undone(tx, first)
-    ways_back = in_order([Strategy(name) for name in first.ways_back.split()], ways_in_vain.of(tx, first.org))
+    ways_back = in_order(_ways_of_undo(first), ways_in_vain.of(tx, first.org))
     undo_id = str(uuid4())
     planned = Rollback(
         id=undo_id,
@@ -110,6 +110,14 @@ def undo(tx: Transaction, first: Rollback, settings: ReceiverSettings, *, by: st
         raise NotPossible("somebody else has ordered it at the same moment") from None
     record(tx, planned, "planned", audit.Kind.UNDO, by=by, reason=reason, now=now)
     return planned
+
+
+def _ways_of_undo(first: Rollback) -> list[Strategy]:
+    """Who was led elsewhere is led back, for to publish what is live would do nothing; nobody else is led anywhere."""
+    if first.strategy is Strategy.REPOINT:
+        return [Strategy.REPOINT]
+    known = [Strategy(name) for name in first.ways_back.split()]
+    return [one for one in known if one is not Strategy.REPOINT]
 
 
 def _facts_of_undo(first: Rollback, by: str, reason: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from receiver.notify.delivery import Deliverer
 from receiver.notify.sinks import sinks_of
 from receiver.objects.keeper import Keeper
 from receiver.objects.kept import open_objects
+from receiver.objects.routes import open_routes
 from receiver.outbound import Outbound
 from receiver.reader import NoteVersions, note_nothing
 from receiver.roster import Roster
@@ -57,6 +58,11 @@ class Process:
         }
         self._objects = {
             one.name: kept for one in organizations if (kept := open_objects(one, settings, self._store)) is not None
+        }
+        self._routes = {
+            one.name: routes
+            for one in organizations
+            if (routes := open_routes(one, settings, self._clouds[one.name])) is not None
         }
         self._ledgers = {organization.name: self._ledger(organization) for organization in organizations}
         self._workers = [
@@ -121,6 +127,8 @@ class Process:
                 session.connection.close()
             for kept in self._objects.values():
                 kept.close()
+            for routes in self._routes.values():
+                routes.close()
         self._http.close()
         self._store.close()
 
@@ -160,6 +168,7 @@ class Process:
             metrics=self._metrics,
             receiver=self._name,
             objects=self._objects.get(organization.name),
+            routes=self._routes.get(organization.name),
         )
 
     def _poller(self, feed: FeedSettings) -> Poller:

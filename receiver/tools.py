@@ -15,6 +15,7 @@ from receiver.metrics import ReceiverMetrics
 from receiver.notify.events import Telling
 from receiver.objects.cloud import WithObjects
 from receiver.objects.kept import KeptObjects
+from receiver.objects.routes import Routes
 from receiver.outbound import Outbound
 from receiver.policy import Limits
 from receiver.reader import NoteVersions, Reader, note_nothing
@@ -35,6 +36,7 @@ class Tools:
     receiver: str  # name of this process, for the records
     call_timeout_s: float  # of one call to Genesys Cloud
     objects: KeptObjects | None = None  # those other than flows; None where none is configured
+    routes: Routes | None = None  # by which callers may be led elsewhere; None where they never are
     monotonic: Callable[[], float] = time.monotonic
     clock: Callable[[Transaction], float] = clock
 
@@ -72,11 +74,13 @@ def put_together(
     receiver: str,
     note_versions: NoteVersions = note_nothing,
     objects: KeptObjects | None = None,
+    routes: Routes | None = None,
     clock: Callable[[Transaction], float] = clock,
 ) -> Tools:
     """The tools of one organization; `orgs` are all that are configured."""
     timing = settings.timing
-    genesys = genesys if objects is None else WithObjects(genesys, objects, store)
+    if objects is not None or routes is not None:
+        genesys = WithObjects(genesys, objects, routes, store)
     return Tools(
         store=store,
         genesys=genesys,
@@ -95,5 +99,6 @@ def put_together(
         receiver=receiver,
         call_timeout_s=organization.timeout_s,
         objects=objects,
+        routes=routes,
         clock=clock,
     )

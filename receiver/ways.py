@@ -4,11 +4,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from receiver.redeploy import Redeploy
+from receiver.repoint import Repoint
 from receiver.republish import Republish
 from receiver.restore import Restore
 from receiver.strategy import Strategy
 from receiver.way import Way
 
 WAYS: Mapping[Strategy, Way] = MappingProxyType(
-    {Strategy.REPUBLISH: Republish(), Strategy.REDEPLOY: Redeploy(), Strategy.RESTORE: Restore()}
+    {
+        Strategy.REPUBLISH: Republish(),
+        Strategy.REDEPLOY: Redeploy(),
+        Strategy.REPOINT: Repoint(),
+        Strategy.RESTORE: Restore(),
+    }
 )

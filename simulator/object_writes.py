@@ -12,12 +12,13 @@ from simulator.objects import PATHS
 from simulator.simulation import Simulation
 from simulator.vocabulary import Change
 
-# Each with its method and the permission; a queue and an emergency group are not written here.
+# Each with its method and the permission; a queue is not written here.
 _WHOLE = (
     ("data_action", "PATCH", "integrations:action:edit"),
     ("ivr", "PUT", "routing:callRoute:edit"),
     ("schedule", "PUT", "routing:schedule:edit"),
     ("schedule_group", "PUT", "routing:scheduleGroup:edit"),
+    ("emergency_group", "PUT", "routing:emergencyGroup:edit"),
 )
 _OF_ACTION = frozenset({"category", "name", "config", "version"})  # all that UpdateActionInput has
 _ROWS = f"/api/v2/{PATHS['data_table']}/<table_id>/rows"

@@ -33,7 +33,8 @@ def figures(evidence: Evidence, observed: Observed) -> dict[tuple[str, str], Col
         if version is None or flow_id is None:
             continue
         mine = [owner == version for owner in owners]
-        found[observed.object_id, version] = _within(_together(evidence, flow_id, observed, buckets), mine)
+        action_id = observed.object_id if observed.is_action else None
+        found[observed.object_id, version] = _within(together(evidence, flow_id, action_id), mine)
     return found
 
 
@@ -50,15 +51,15 @@ def _owners(evidence: Evidence, stints: Sequence[Stint], buckets: int) -> list[s
     return owners
 
 
-def _together(evidence: Evidence, flow_id: str, observed: Observed, buckets: int) -> Columns:
-    """Of all versions of the flow: the object does not care on which its callers are."""
-    whole = Columns(evidence.start, buckets, evidence.bucket_s)
+def together(evidence: Evidence, flow_id: str, action_id: str | None = None) -> Columns:
+    """Of all versions of the flow, or only the executions of one data action."""
+    whole = Columns(evidence.start, (evidence.end - evidence.start) // evidence.bucket_s, evidence.bucket_s)
     for version in evidence.versions(flow_id):
         one = evidence.columns(flow_id, version)
-        for action_id, counts in one.actions.items():
-            if not observed.is_action or action_id == observed.object_id:
-                whole.add_executions(action_id, counts)
-        if observed.is_action:
+        for executed, counts in one.actions.items():
+            if action_id in (None, executed):
+                whole.add_executions(executed, counts)
+        if action_id is not None:
             continue
         whole.add_entries(one.entries)
         for reason, exits in one.exits.items():

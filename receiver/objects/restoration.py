@@ -11,7 +11,8 @@ from typing import Any
 from genesys.objects import WRITTEN_WITH, ObjectType
 from receiver.objects.snapshot import NOT_CONFIGURED, REDACTED, differences, snapshot_of
 
-RESTORABLE = frozenset({*WRITTEN_WITH, ObjectType.DATA_TABLE})
+# An emergency group is switched on and off by people on purpose.
+RESTORABLE = frozenset({*WRITTEN_WITH, ObjectType.DATA_TABLE}) - {ObjectType.EMERGENCY_GROUP}
 MOST_ROWS = 100  # a call each: more of them take too long for one write
 # All that the update of a data action takes, by the SDK's UpdateActionInput.
 _WRITTEN_OF_ACTION = ("category", "name", "config")

@@ -19,6 +19,7 @@ from genesys.organizations import Analytics
 from genesys.platform import Platform
 from receiver.objects.keeper import Keeper
 from receiver.objects.kept import KeptObjects
+from receiver.objects.routes import Routes
 from receiver.payload import Alert
 from receiver.store import alerts, rollbacks, watchdog
 from receiver.store import objects as object_store
@@ -28,7 +29,7 @@ from receiver.store.rollbacks import ENDS, Rollback, State, Step
 from receiver.store.schema import decisions, outbox
 from simulator.app import create_app
 from simulator.request_log import Request
-from simulator.scenario import parse
+from simulator.scenario import Scenario, parse
 from simulator.simulation import Simulation
 from simulator.vocabulary import EVENT, FAULTS
 from tests.integration.receiver_world import CALL_TIMEOUT_S, FIRST_LOOK_AT, AlertmanagerInMemory, Receiver, Time
@@ -135,7 +136,7 @@ POLICIES = [
 class ObjectScene:
     """One database, the simulator, a keeper and receivers that come and go."""
 
-    def __init__(self, folder: Path, **changes: Any) -> None:
+    def __init__(self, folder: Path, *, scenario: Scenario = SCENARIO, **changes: Any) -> None:
         values: dict[str, Any] = {
             "flows": [{"match": "*", "mode": "auto", "owner": "team-voice"}],
             "webhooks": [{"name": "pager", "url": "http://127.0.0.1:9/"}],
@@ -144,7 +145,7 @@ class ObjectScene:
         self.settings = settings_of(folder, **values)
         self.time = Time()
         self.time.now = FIRST_LOOK_AT - KNOWN_S - BAD_S
-        self.simulation = Simulation(SCENARIO, factor=1.0, seed=1, clock=lambda: self.time.now)
+        self.simulation = Simulation(scenario, factor=1.0, seed=1, clock=lambda: self.time.now)
         self.app = create_app(self.simulation, scenario_name="objects", sleep=self.time.pass_)
         self.store = Store(self.settings.database_url)
         self.store.migrate()
@@ -161,7 +162,7 @@ class ObjectScene:
         self.keeper.read_due()
         self.time.pass_(KNOWN_S)
         self.keeper.read_due()
-        self.before = {object_id: self.content(object_id) for object_id in TYPES}
+        self.before = {object_id: self.content(object_id) for object_id in TYPES if self.has(object_id)}
 
     def session(self) -> Session:
         connection = Connection(
@@ -180,6 +181,7 @@ class ObjectScene:
     def receiver(self, name: str = "receiver-1") -> Receiver:
         action = DataAction(ACTION, MAIN, 3.0)
         cloud = Platform(self.session(), api_url=URL, data_actions=[action])
+        routes = Routes(Objects(self.session(), api_url=URL), cloud, self.settings.flows)
         return Receiver(
             self.settings,
             self.store,
@@ -189,6 +191,7 @@ class ObjectScene:
             name,
             Analytics(history_s=int(36 * HOUR_S)),
             objects=self.kept,
+            routes=routes,
         )
 
     def change(self, object_id: str, **more: Any) -> None:
@@ -218,6 +221,9 @@ class ObjectScene:
     def fault(self, *faults: Mapping[str, Any]) -> None:
         with self.simulation.present() as now:
             self.simulation.faults.replace(FAULTS.validate_json(json.dumps(faults)), now)
+
+    def has(self, object_id: str) -> bool:
+        return any(one.id == object_id for one in self.simulation.scenario.objects)
 
     def content(self, object_id: str) -> Any:
         """What the object is like in Genesys Cloud, without the count of its changes."""

@@ -24,6 +24,7 @@ from receiver.gather import Surroundings
 from receiver.metrics import ReceiverMetrics
 from receiver.objects.cloud import WithObjects
 from receiver.objects.kept import KeptObjects
+from receiver.objects.routes import Routes
 from receiver.outbound import OutboundError
 from receiver.payload import Alert
 from receiver.reader import Reader
@@ -351,6 +352,7 @@ class Receiver:
         clock: Callable[[Transaction], float] | None = None,
         monotonic: Callable[[], float] | None = None,
         objects: KeptObjects | None = None,
+        routes: Routes | None = None,
     ) -> None:
         """Without `clock` and `monotonic` the database's clock and the process's own are the world's."""
         self.time = time
@@ -361,7 +363,7 @@ class Receiver:
         self.tools = {}
         self.stalls: list[float] = []  # seconds that have passed at the next looks at the monotonic clock
         for org, plain in genesys.items():
-            cloud = plain if objects is None else WithObjects(plain, objects, store)
+            cloud = plain if objects is None and routes is None else WithObjects(plain, objects, routes, store)
             tools = self.tools[org] = Tools(
                 store=store,
                 genesys=cloud,
@@ -381,6 +383,7 @@ class Receiver:
                 receiver=name,
                 call_timeout_s=CALL_TIMEOUT_S,
                 objects=objects,
+                routes=routes,
                 monotonic=self._monotonic,
                 clock=clock or (lambda _: time.now),
             )
