@@ -16,17 +16,22 @@ GOOD = "13.0"  # the version to go back to
 BAD_RATIO = 0.9  # of the callers of a bad version
 CALLS_PER_MIN = 6.0  # as few as show it: what is simulated costs time
 PUBLISH = {"method": "POST", "path_prefix": "/api/v2/flows/actions/publish"}
+UPLOAD = {"method": "PUT", "path_prefix": "/storage/uploads/"}
 
 
 @dataclass(frozen=True)
 class Publish:
-    """One publish that arrived, whoever sent it; `effect_at` is when its version became live, if it did."""
+    """One publish, or file, that arrived, whoever sent it; `effect_at` is when its version became live, if it did.
+
+    `job_id` is a file's. One that was not taken as a whole names no flow.
+    """
 
     at: float
-    flow_id: str
-    version: str
+    flow_id: str | None
+    version: str | None
     status: int | None
     effect_at: float | None
+    job_id: str | None = None
 
 
 class Cloud:
@@ -66,7 +71,14 @@ class Cloud:
         """Every publish that arrived over the API, oldest first."""
         sent = self._simulator.control("GET", "requests")
         return [
-            Publish(one["at"], one["flow_id"], one["version"], one["status"], one.get("effect_at"))
+            Publish(
+                one["at"],
+                one.get("flow_id"),
+                one.get("version"),
+                one["status"],
+                one.get("effect_at"),
+                _job(one["path"]),
+            )
             for one in sent
             if one.get("publish")
         ]
@@ -78,6 +90,11 @@ class Cloud:
     def fault(self, *faults: dict[str, Any]) -> None:
         """These are set from now on, and no other."""
         self._simulator.control("PUT", "faults", faults)
+
+
+def _job(path: str) -> str | None:
+    prefix = str(UPLOAD["path_prefix"])
+    return path.removeprefix(prefix) if path.startswith(prefix) else None
 
 
 def _scenario(flows: tuple[str, ...]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ TIMING = {
     "lease_s": 0.75,
     "permit_s": 1.0,
     "publish_deadline_s": 4.0,  # a publish and its effect take 1.1 s at most
+    "redeploy_deadline_s": 6.0,  # so does a job half a second more
     "rollback_deadline_s": 600.0,
     "verify_deadline_s": 600.0,
     "lockout_s": 0.5,
@@ -216,11 +217,18 @@ def _is_final(rollback: Rollback) -> bool:
 
 @contextmanager
 def scene(
-    folder: Path, clouds: Sequence[Cloud], database_url: str, *, clock_offsets_s: Sequence[float], started: bool = True
+    folder: Path,
+    clouds: Sequence[Cloud],
+    database_url: str,
+    *,
+    clock_offsets_s: Sequence[float],
+    started: bool = True,
+    ways_back: Sequence[str] = ("republish",),
 ) -> Iterator[Scene]:
     """A scene with one receiver for each of the offsets, by which its clock is wrong; all are ready if `started`."""
     organizations = [cloud.organization() for cloud in clouds]
-    settings = {**SETTINGS, "database_url": database_url}
+    flows = [{"match": "*", "mode": "auto", "ways_back": list(ways_back)}]
+    settings = {**SETTINGS, "flows": flows, "database_url": database_url}
     with fleet(folder, organizations=organizations, settings=settings, count=len(clock_offsets_s)) as made:
         for member, offset_s in zip(made.members, clock_offsets_s, strict=True):
             member.clock_offset_s = offset_s

@@ -17,7 +17,7 @@ import httpx
 from receiver.store.database import Store
 from receiver.store.rollbacks import Permit
 
-PUBLISH = "/api/v2/flows/actions/publish"
+PUBLISH, UPLOADS = "/api/v2/flows/actions/publish", "/storage/uploads/"
 
 
 class Stop(StrEnum):
@@ -47,7 +47,8 @@ class Seams:
             return result
 
         def look_and_handle(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
-            if (request.method, request.url.path) == ("POST", PUBLISH):
+            path = request.url.path
+            if (request.method, path) == ("POST", PUBLISH) or (request.method == "PUT" and path.startswith(UPLOADS)):
                 self._about_to_send()
             return handle_request(transport, request)
 

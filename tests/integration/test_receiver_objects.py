@@ -293,6 +293,18 @@ def test_a_pause_is_obeyed_up_to_the_write(here: ObjectScene) -> None:
     assert (done.state, done.reason, here.writes()) == (State.FAILED, "refused_paused", [])
 
 
+def test_nobody_is_asked_again_about_what_was_approved_and_cannot_be_confirmed_for_a_while(here: ObjectScene) -> None:
+    """The loop knows the figures of a minute ago; those right before the write could not be read."""
+    receiver = asked(here, TABLE)
+    approve(here)
+    analytics = {"method": "POST", "path_prefix": "/api/v2/analytics"}
+    here.fault({"kind": "status", "status": 409, "times": 5, "match": analytics})
+    done = here.run_to_the_end(receiver)
+    assert [step.event for step in here.steps(done)].count("unread") >= 2
+    assert ([one.id for one in here.rollbacks()], done.state) == ([done.id], State.SUCCEEDED)
+    assert [one["incident_type"] for one in here.told()].count("APPROVAL_REQUESTED") == 1
+
+
 def test_another_receiver_goes_on_after_a_crash_and_writes_nothing_twice(here: ObjectScene) -> None:
     asked(here, IVR)
     approve(here)
