@@ -136,7 +136,7 @@ POLICIES = [
 class ObjectScene:
     """One database, the simulator, a keeper and receivers that come and go."""
 
-    def __init__(self, folder: Path, *, scenario: Scenario = SCENARIO, **changes: Any) -> None:
+    def __init__(self, folder: Path, *, scenario: Scenario = SCENARIO, seed: int = 1, **changes: Any) -> None:
         values: dict[str, Any] = {
             "flows": [{"match": "*", "mode": "auto", "owner": "team-voice"}],
             "webhooks": [{"name": "pager", "url": "http://127.0.0.1:9/"}],
@@ -145,7 +145,7 @@ class ObjectScene:
         self.settings = settings_of(folder, **values)
         self.time = Time()
         self.time.now = FIRST_LOOK_AT - KNOWN_S - BAD_S
-        self.simulation = Simulation(scenario, factor=1.0, seed=1, clock=lambda: self.time.now)
+        self.simulation = Simulation(scenario, factor=1.0, seed=seed, clock=lambda: self.time.now)
         self.app = create_app(self.simulation, scenario_name="objects", sleep=self.time.pass_)
         self.store = Store(self.settings.database_url)
         self.store.migrate()
@@ -227,8 +227,12 @@ class ObjectScene:
 
     def content(self, object_id: str) -> Any:
         """What the object is like in Genesys Cloud, without the count of its changes."""
+        return self.content_of(TYPES[object_id].value, object_id)
+
+    def content_of(self, object_type: str, object_id: str) -> Any:
+        """The same of one of another scenario."""
         with self.simulation.present():
-            found = dict(self.simulation.objects.read(TYPES[object_id].value, object_id)) | {"version": None}
+            found = dict(self.simulation.objects.read(object_type, object_id)) | {"version": None}
             rows = self.simulation.objects.rows(object_id) if object_id == TABLE else []
             return json.loads(json.dumps([found, list(rows)]))
 
