@@ -42,7 +42,7 @@ class Repoint:
         if problem and flow.live_version == rollback.accused_version:
             tools.store.transact(_cannot, tools, lease, rollback, problem)
             return None
-        return Prepared(partial(_send, tools.routes, policy, rollback))
+        return Prepared(partial(_send, tools.routes, policy, rollback, tools.timing.permit_s))
 
     def look(self, tools: Tools, rollback: Rollback, permit: Permit, *, asked_at: float) -> Sight | None:
         """Only what leads the callers is believed, as it is read back."""
@@ -65,8 +65,8 @@ def _policy(tools: Tools, flow: Flow) -> Policy | None:
     return applied.repoint if isinstance(applied, FlowPolicy) else None
 
 
-def _send(routes: Routes, policy: Policy, rollback: Rollback, permit: Permit) -> Operation:
-    routes.lead(policy, rollback.object_id, back=rollback.is_undo)
+def _send(routes: Routes, policy: Policy, rollback: Rollback, permit_s: float, permit: Permit) -> Operation:
+    routes.lead(policy, rollback.object_id, back=rollback.is_undo, within_s=permit_s)
     return Operation(f"{rollback.id}/{permit.number}", complete=True)
 
 

@@ -31,7 +31,7 @@ class Restore:
                 return None
         except GenesysError:
             pass
-        return Prepared(partial(_send, _kept(tools), rollback), rollback.target_version)
+        return Prepared(partial(_send, tools, rollback), rollback.target_version)
 
     def look(self, tools: Tools, rollback: Rollback, permit: Permit, *, asked_at: float) -> Sight | None:
         """As of a publish: only the object itself is believed. Of a data table a part may have been written."""
@@ -55,8 +55,9 @@ def _kept(tools: Tools) -> KeptObjects:
     return tools.objects
 
 
-def _send(kept: KeptObjects, rollback: Rollback, permit: Permit) -> Operation:
-    kept.restore(rollback.object_id, permit.target_version)
+def _send(tools: Tools, rollback: Rollback, permit: Permit) -> Operation:
+    accused, within_s = rollback.accused_version, tools.timing.permit_s
+    _kept(tools).restore(rollback.object_id, permit.target_version, accused=accused, within_s=within_s)
     return Operation(f"{rollback.id}/{permit.number}", complete=True)
 
 

@@ -111,22 +111,21 @@ class KeptObjects:
         now = self._genesys.read(policy.type, object_id)
         return restoration(policy.type, kept, now), now
 
-    def restore(self, object_id: str, version: str) -> None:
-        """Write it, if the object is still as it was when it was last read.
+    def restore(self, object_id: str, version: str, *, accused: str, within_s: float) -> None:
+        """Write it, if the object is still as the accused version, and was read within the time.
 
-        Raises `Refused` with status 409 if somebody else has changed it meanwhile, and without one if it cannot be
-        restored any more; else what a write raises, and StoreUnavailable. Of several writes none is sent again, and
-        what was sent in part is `Unavailable`.
+        Raises `Refused` if nothing was sent: with status 409 if somebody else has changed it meanwhile. Else what a
+        write raises. Of several writes none is sent again, and what was sent in part is `Unavailable`.
         """
-        policy = self.policies[object_id]
-        with self._store.begin() as tx:
-            known = objects.stints(tx, self.key(object_id))
+        policy, until = self.policies[object_id], self._monotonic() + within_s
         try:
             to_write, now = self._restoration(object_id, version)
-        except CannotRestore as problem:
-            raise Refused(str(problem)) from problem
-        if not known or snapshot_of(policy.type, object_id, now).version != known[-1].version:
-            raise Refused("the object was changed since it was read", _CHANGED)
+        except (CannotRestore, Unavailable) as problem:
+            raise Refused(f"not sent: {problem}") from problem
+        if snapshot_of(policy.type, object_id, now).version != accused:
+            raise Refused("not sent: the object was changed since it was read", _CHANGED)
+        if self._monotonic() >= until:
+            raise Refused("not sent: the permit had run out")
         self._write(policy, to_write)
 
     def is_between(self, object_id: str, accused: str, target: str, shown: str) -> bool:

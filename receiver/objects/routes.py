@@ -4,13 +4,14 @@ A flow whose callers were led elsewhere is shown with a version of its own, `flo
 has the other one's figures: so its rollback is read back, measured and undone like any other.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from genesys.answers import Answer
 from genesys.dialect import GenesysCloud
-from genesys.errors import Gone, Refused
+from genesys.errors import Gone, Refused, Unavailable
 from genesys.evidence import Columns, Evidence
 from genesys.flows import Flow
 from genesys.objects import Objects, ObjectType
@@ -31,10 +32,18 @@ def label_of(policy: Repoint) -> str:
 class Routes:
     """Of one organization; may be shared by threads."""
 
-    def __init__(self, genesys: Objects, cloud: GenesysCloud, policies: Sequence[FlowPolicy]) -> None:
+    def __init__(
+        self,
+        genesys: Objects,
+        cloud: GenesysCloud,
+        policies: Sequence[FlowPolicy],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._genesys = genesys
         self._cloud = cloud
         self._policies = policies
+        self._monotonic = monotonic
         self._led_elsewhere: dict[str, Repoint] = {}  # by flow, as it was read last
 
     def close(self) -> None:
@@ -83,13 +92,21 @@ class Routes:
             return problem.message
         return ""
 
-    def lead(self, policy: Repoint, flow_id: str, *, back: bool) -> None:
+    def lead(self, policy: Repoint, flow_id: str, *, back: bool, within_s: float) -> None:
         """Lead callers of the flow to the other one, or back again, with the `version` that the object has now.
 
-        Raises `Refused` if it does not lead to where it is thought to, and what a write raises.
+        Raises `Refused` if nothing was sent, because it does not lead to where it is thought to, or was not read within
+        the time. Else what a write raises.
         """
-        now = self._genesys.read(policy.type, policy.id)
-        self._genesys.write(policy.type, policy.id, _led(policy, now, flow_id, back=back))
+        until = self._monotonic() + within_s
+        try:
+            now = self._genesys.read(policy.type, policy.id)
+        except Unavailable as problem:
+            raise Refused(f"not sent: {problem}") from problem
+        body = _led(policy, now, flow_id, back=back)
+        if self._monotonic() >= until:
+            raise Refused("not sent: the permit had run out")
+        self._genesys.write(policy.type, policy.id, body)
 
 
 def open_routes(organization: Organization, settings: ReceiverSettings, cloud: GenesysCloud) -> Routes | None:

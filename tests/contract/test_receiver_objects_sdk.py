@@ -52,7 +52,7 @@ def test_a_restored_object_is_what_it_was(
     simulator.control("POST", "events", event | dict(CHANGES[object_id]))
     changed = kept.read(object_id).live_version
     assert (changed != version, read(client, object_id) != before) == (True, True)
-    kept.restore(object_id, str(version))
+    kept.restore(object_id, str(version), accused=str(changed), within_s=30.0)
     assert read(client, object_id) == before
     assert kept.read(object_id).live_version == version
     kept.close()

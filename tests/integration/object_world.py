@@ -181,7 +181,8 @@ class ObjectScene:
     def receiver(self, name: str = "receiver-1") -> Receiver:
         action = DataAction(ACTION, MAIN, 3.0)
         cloud = Platform(self.session(), api_url=URL, data_actions=[action])
-        routes = Routes(Objects(self.session(), api_url=URL), cloud, self.settings.flows)
+        objects = Objects(self.session(), api_url=URL)
+        routes = Routes(objects, cloud, self.settings.flows, monotonic=lambda: self.time.now)
         return Receiver(
             self.settings,
             self.store,

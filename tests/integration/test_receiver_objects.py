@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from genesys.errors import Refused
 from receiver import orders
 from receiver.store import controls
 from receiver.store.rollbacks import Rollback, State
@@ -266,6 +267,28 @@ def test_a_table_that_is_restored_in_part_is_said_to_be_and_left_to_people(here:
     (why,) = [step.detail["error"] for step in here.steps(done) if step.event == "operation_failed"]
     assert why.startswith("restored in part")
     assert written(here) == WRITES[TABLE][:2]
+
+
+def test_what_the_keeper_sees_right_before_the_write_is_not_overwritten(here: ObjectScene) -> None:
+    """It is somebody else's change, that nobody has approved to take back."""
+    receiver = asked(here, SCHEDULE)
+    accused, target = here.asked_for().accused_version, here.asked_for().target_version
+    here.change(SCHEDULE, fields={"description": "mine"})
+    here.time.pass_(1.0)
+    here.see(SCHEDULE)
+    with pytest.raises(Refused, match="changed since"):
+        here.kept.restore(SCHEDULE, target, accused=accused, within_s=5.0)
+    assert (receiver.tools["retail"].objects, here.writes()) == (here.kept, [])
+
+
+def test_nothing_is_written_once_the_permit_has_run_out(here: ObjectScene) -> None:
+    asked(here, IVR)
+    accused, target = here.asked_for().accused_version, here.asked_for().target_version
+    slow = {"kind": "slow", "delay_s": 6.0, "match": {"method": "GET", "path_prefix": "/api/v2/architect/ivrs"}}
+    here.fault(slow)
+    with pytest.raises(Refused, match="permit had run out"):
+        here.kept.restore(IVR, target, accused=accused, within_s=5.0)
+    assert not here.writes()
 
 
 def test_what_has_a_secret_that_nobody_kept_is_left_to_people(here: ObjectScene) -> None:
