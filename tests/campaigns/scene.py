@@ -135,7 +135,7 @@ class Scene:
 
         def have_ended() -> bool:
             known = self.rollbacks()
-            return all(any(_is_final(one) for one in known.get(key, [])) for key in due)
+            return all(_have_ended(known.get(key, [])) for key in due)
 
         try:
             wait_until(have_ended, "the rollbacks of this round", within_s=ENDS_WITHIN_S, every_s=0.3)
@@ -208,6 +208,11 @@ class Scene:
     @staticmethod
     def _give_back(tx: Transaction, org: str, flow_id: str) -> None:
         controls.release(tx, org, flow_id, owner=PEOPLE, by=PEOPLE, now=clock(tx))
+
+
+def _have_ended(found: Sequence[Rollback]) -> bool:
+    """One of them is the end of it; one that people were asked for ends when another has its turn without them."""
+    return any(_is_final(one) for one in found) and all(one.state in ENDS for one in found)
 
 
 def _is_final(rollback: Rollback) -> bool:
