@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from simulator.errors import ApiError, not_found
+from simulator.errors import ApiError, bad_request, not_found
 from simulator.vocabulary import Change, ChangeObject, DeleteObject, Impairment, ObjectSpec
 
 PATHS: Mapping[str, str] = MappingProxyType(
@@ -35,6 +35,7 @@ _AUDITED = MappingProxyType(
     }
 )
 _VERSIONED = ("data_action", "ivr", "emergency_group")  # each change counts their integer `version` up
+_VERSION_MAY_LACK = ("schedule", "schedule_group")  # a scenario may give them one, and a write may leave it out
 
 
 class Objects:
@@ -94,12 +95,16 @@ class Objects:
     def write(self, object_type: str, object_id: str, fields: Mapping[str, Any], by: str, *, whole: bool) -> Change:
         """As `change`, by a client of the API: all fields are given, or some.
 
-        Raises a 404 `ApiError` for what does not exist, and a 409 for another `version` than it has.
+        Raises a 404 `ApiError` for what does not exist, a 409 for another `version` than it has, and a 400 for
+        a whole one without a name.
         """
         before = self.read(object_type, object_id)
-        if "version" in before and fields.get("version") != before["version"]:
-            told = f"The {object_type} {object_id} has version {before['version']}, not {fields.get('version')}."
+        given = fields.get("version", before.get("version") if object_type in _VERSION_MAY_LACK else None)
+        if "version" in before and given != before["version"]:
+            told = f"The {object_type} {object_id} has version {before['version']}, not {given}."
             raise ApiError(409, "version.conflict", told)
+        if whole and not fields.get("name"):
+            raise bad_request(f"The {object_type} {object_id} needs a name")
         kept = {"id": before["id"], "selfUri": before["selfUri"]}
         body = {**({} if whole else before), **fields, **kept}
         if "version" in before:

@@ -112,7 +112,7 @@ def get(world: World, path: str, token: str = SALES, **query: str) -> Any:
 # What is theirs
 
 
-@pytest.mark.parametrize("name", [name for name in LISTS if name not in ("flows", "pause")])
+@pytest.mark.parametrize("name", [name for name in LISTS if name not in ("flows", "objects", "pause")])
 @pytest.mark.parametrize("query", [{}, RETAIL], ids=["everywhere", "of the organization"])
 def test_a_list_has_what_is_theirs_and_nothing_besides(world: World, name: str, query: dict[str, str]) -> None:
     shown = world.call(SALES, Call("GET", f"/{name}", 200, query)).text
@@ -120,6 +120,11 @@ def test_a_list_has_what_is_theirs_and_nothing_besides(world: World, name: str, 
     for foreign in FOREIGN:
         assert foreign not in shown
     assert HIDDEN in world.call(EVERYWHERE, Call("GET", f"/{name}", 200)).text
+
+
+def test_objects_are_of_no_division(world: World) -> None:
+    assert get(world, "/objects") == {"objects": []}
+    assert "receiver.yml names no objects" in look(world, "/objects", SALES).text
 
 
 def test_the_flows_are_those_of_the_division(world: World) -> None:
