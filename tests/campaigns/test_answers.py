@@ -17,7 +17,7 @@ from receiver.store.rollbacks import ENDS, LEASED, Rollback, State
 from simulator.request_log import Request
 from tests.campaigns.conftest import Figures, Size
 from tests.campaigns.memory import in_memory
-from tests.campaigns.proof import unproved_sends
+from tests.campaigns.proof import is_refused, unproved_sends
 from tests.integration.fault_cases import ways
 from tests.integration.receiver_world import Receiver
 from tests.integration.simulated_world import PUBLISH, TARGET, SimulatedScene, simulated_scene
@@ -42,10 +42,10 @@ AT_ITS_WORST = [*THROTTLED, *LOST]
 
 
 class Fate(StrEnum):
-    """What the simulator has done with a publish."""
+    """What the simulator has done with a publish, or a file: those are the writes."""
 
-    REFUSED = "refused"  # 429: without effect, and the receiver knows it
-    LOST = "lost"  # 5xx: without effect, and the receiver does not know it
+    REFUSED = "refused"  # 4xx: without effect, and the receiver knows it
+    LOST = "lost"  # without effect, and the receiver does not know it from the answer
     EFFECTIVE = "effective"  # whatever was answered
 
 
@@ -72,6 +72,8 @@ class Incident:
     told: list[dict[str, Any]]
     leases: set[str]
     content: str  # what callers meet in the end
+    changes: int  # how often another version has become live since the bad one, whatever has done it
+    unproved: list[Request]
 
     @property
     def fates(self) -> list[Fate]:
@@ -115,13 +117,22 @@ def what_came(here: SimulatedScene) -> Incident:
     for rollback in here.rollbacks():
         own = [one for one in here.genesys.publishes() if rollback.created_at <= one.at <= (rollback.ended_at or 0.0)]
         fates = [
-            Fate.EFFECTIVE if one.seq in effects else Fate.REFUSED if one.status == 429 else Fate.LOST for one in own
+            Fate.EFFECTIVE if one.seq in effects else Fate.REFUSED if is_refused(one) else Fate.LOST for one in own
         ]
         attempts.append(Attempt(rollback, own, fates))
     assert [one.seq for attempt in attempts for one in attempt.publishes] == [
         one.seq for one in here.genesys.publishes()
     ]
-    return Incident(attempts, here.genesys.requests(), here.told(), here.leases(), here.genesys.content())
+    requests = here.genesys.requests()
+    return Incident(
+        attempts,
+        requests,
+        here.told(),
+        here.leases(),
+        here.genesys.content(),
+        changes=len(here.genesys.history()) - 1,
+        unproved=unproved_sends(requests, here.genesys.failures()),
+    )
 
 
 def incident(seed: int, *strategies: str) -> Incident:
@@ -134,13 +145,17 @@ def incident(seed: int, *strategies: str) -> Incident:
 
 
 def untold(incident: Incident) -> list[str]:
-    """Attempts of which people were not told as they must be: start and end once each; of a refusal before a write."""
+    """Attempts of which people were not told as they must be: start and end once each; of a refusal before a write.
+
+    It is told to have begun with its first write; an export that comes to nothing only ends.
+    """
     found = []
     for attempt in incident.attempts:
         rollback = attempt.rollback
         told = [one["incident_type"] for one in incident.told if one["rollback_id"] == rollback.id]
         end = "ROLLBACK_SUCCEEDED" if rollback.state is State.SUCCEEDED else "ROLLBACK_FAILED"
-        if told != ([] if rollback.started_at is None else ["AUTO_ROLLBACK_TRIGGERED", end]):
+        begin = ["AUTO_ROLLBACK_TRIGGERED"] if attempt.publishes else []
+        if told != ([] if rollback.started_at is None else [*begin, end]):
             found.append(f"{rollback.id}: {told}")
     return found if incident.told else [*found, "nobody was told anything"]
 
@@ -164,7 +179,7 @@ def line_of(incidents: Sequence[Incident], *strategies: str) -> str:
         f"dropped after the effect); {len(attempts)} attempts: "
         f"{', '.join(f'{count} {end}' for end, count in ends.most_common())}; {fates.total()} publishes "
         f"({', '.join(f'{count} {fate.value}' for fate, count in fates.most_common())}), {after_loss} after a proven "
-        f"non-effect, {sum(len(unproved_sends(one.requests)) for one in incidents)} without proof, "
+        f"non-effect, {sum(len(one.unproved) for one in incidents)} without proof, "
         f"{sum(one.fates.count(Fate.EFFECTIVE) > 1 for one in incidents)} second effects (seed {SEED})"
     )
 
@@ -197,10 +212,11 @@ def check(one: Incident) -> None:
     """What holds by every way back."""
     assert one.fates.count(Fate.EFFECTIVE) <= 1, one.publishes
     assert Fate.EFFECTIVE not in one.fates[:-1], one.publishes
-    assert not unproved_sends(one.requests)
+    assert one.changes == one.fates.count(Fate.EFFECTIVE), one.publishes
+    assert not one.unproved
     assert (one.content == TARGET) == (Fate.EFFECTIVE in one.fates)
     assert not one.leases
-    assert not untold(one)
+    assert not (found := untold(one)), found
 
 
 @pytest.mark.parametrize("as_date", [False, True], ids=["in seconds", "as a date"])

@@ -45,6 +45,7 @@ from tests.receiver_world import settings_of
 
 ACCUSED, TARGET = "14.0", "13.0"
 PUBLISH = {"method": "POST", "path_prefix": "/api/v2/flows/actions/publish"}
+UPLOADS = "/storage/uploads/"
 ANALYTICS = Analytics(history_s=36 * 3600)
 READS = {"method": "GET", "path_prefix": "/api/v2/flows"}
 
@@ -163,6 +164,22 @@ class Simulated:
             flows = self._simulation.world.flows.values()
             began = {(flow.spec.id, stint.start) for flow in flows for stint in flow.stints}
         return [request for request in self.publishes() if (request.flow_id, request.effect_at) in began]
+
+    def failures(self) -> dict[int, float]:
+        """Number of a write → when its job ended in failure, or its operation, if that was the flow's last one."""
+        failed = {}
+        for request in self.publishes():
+            job_id = request.path.removeprefix(UPLOADS)
+            with self._simulation.present() as now:
+                if job_id != request.path:
+                    job = self._simulation.jobs.deploy_job(job_id)
+                    if job.done_at is not None and job.status(now) == "Failure":
+                        failed[request.seq] = job.done_at
+                elif request.flow_id is not None:
+                    operation = self._simulation.world.flow(request.flow_id).operation
+                    if operation is not None and operation.error_code and request.at <= operation.completes_at <= now:
+                        failed[request.seq] = operation.completes_at
+        return failed
 
 
 @cache
