@@ -24,7 +24,7 @@ from receiver.store.leases import Lease
 from receiver.store.rollbacks import Permit, Rollback, State
 from receiver.strategy import Strategy
 from receiver.tools import Tools
-from receiver.way import Prepared, Sight, give_up
+from receiver.way import Prepared, Sight, could_not_begin
 
 T = TypeVar("T")
 
@@ -187,11 +187,7 @@ def _write_down(tx: Transaction, tools: Tools, lease: Lease, rollback: Rollback,
     now = tools.clock(tx)
     leases.hold(tx, lease, now=now)
     if step.failed or now >= rollback.deadline:
-        reason = step.failed or "export_unfinished"
-        # It has begun, though nothing was written: the lockout keeps it from being tried again at once.
-        begun = rollbacks.change(tx, rollback, started_at=rollback.started_at or now)
-        rollbacks.add_step(tx, begun, reason, at=now, detail={"problem": step.problem})
-        give_up(tx, tools, begun, reason, now)
+        could_not_begin(tx, tools, rollback, step.failed or "export_unfinished", step.problem, now)
         return
     pause_s = max(tools.timing.retry_s, step.pause_s) if step.problem else POLL_S
     waiting = rollbacks.change(tx, rollback, export_job=step.export_job, not_before=now + pause_s)

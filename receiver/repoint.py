@@ -9,16 +9,16 @@ from functools import partial
 
 from genesys.errors import GenesysError, Refused
 from genesys.flows import Flow, Operation, Readback
-from receiver.applied import apply_policy, publish_deadline_s
+from receiver.applied import apply_policy
 from receiver.config import FlowPolicy
 from receiver.config import Repoint as Policy
 from receiver.objects.routes import Routes, label_of
-from receiver.store import leases, rollbacks
+from receiver.store import leases
 from receiver.store.database import Transaction
 from receiver.store.leases import Lease
 from receiver.store.rollbacks import Permit, Rollback, State
 from receiver.tools import Tools
-from receiver.way import Prepared, Sight, give_up
+from receiver.way import Prepared, Sight, could_not_begin, settled_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Repoint:
         flow = tools.reader.flow(rollback.object_id)
         if flow.value is None:
             return Sight(None, flow.problem)
-        sight = Sight(Readback.PENDING, settled=asked_at >= _settled_at(tools, rollback, permit))
+        sight = Sight(Readback.PENDING, settled=asked_at >= settled_at(tools, rollback, permit))
         sight = replace(sight, accepted=rollback.state is State.CONFIRMING)
         policy = _policy(tools, flow.value)
         wanted = permit.target_version if rollback.is_undo or policy is None else label_of(policy)
@@ -74,16 +74,7 @@ def _not_now(_permit: Permit) -> Operation:
     raise Refused("not sent: the flow could not be read", 409)  # it passes, or the guards hold back
 
 
-def _settled_at(tools: Tools, rollback: Rollback, permit: Permit) -> float:
-    accepted = rollback.state is State.CONFIRMING
-    sent_by = permit.issued_at if accepted else permit.valid_until + tools.call_timeout_s
-    return sent_by + publish_deadline_s(tools.timing, rollback.facts.get("flow_type"))
-
-
 def _cannot(tx: Transaction, tools: Tools, lease: Lease, rollback: Rollback, problem: str) -> None:
-    """It has begun, though nothing was written: the lockout keeps it from being tried again at once."""
     now = tools.clock(tx)
     leases.hold(tx, lease, now=now)
-    begun = rollbacks.change(tx, rollback, started_at=rollback.started_at or now)
-    rollbacks.add_step(tx, begun, "cannot_repoint", at=now, detail={"problem": problem})
-    give_up(tx, tools, begun, "cannot_repoint", now)
+    could_not_begin(tx, tools, rollback, "cannot_repoint", problem, now)

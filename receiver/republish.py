@@ -5,14 +5,13 @@ from functools import partial
 
 from genesys.evidence import Evidence
 from genesys.flows import Flow, FlowVersion, Operation, Readback, read_back
-from receiver.applied import publish_deadline_s
 from receiver.meanwhile import Meanwhile, has_callers
 from receiver.readback import is_as_before, is_busy, meanwhile
 from receiver.reader import Read
 from receiver.store.leases import Lease
 from receiver.store.rollbacks import Permit, Rollback, State
 from receiver.tools import Tools
-from receiver.way import Prepared, Sight
+from receiver.way import Prepared, Sight, settled_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Republish:
         The versions are asked for when the flow has changed; both they and the evidence when a publish whose effect
         does not show is about to be given up.
         """
-        settled = asked_at >= _settled_at(tools, rollback, permit)
+        settled = asked_at >= settled_at(tools, rollback, permit)
         flow = tools.reader.flow(rollback.object_id)
         unchanged = flow.value is None or is_as_before(flow.value, rollback)
         versions: Read[list[FlowVersion]] = (
@@ -55,13 +54,6 @@ class Republish:
 
 def _send(tools: Tools, rollback: Rollback, permit: Permit) -> Operation:
     return tools.genesys.publish(rollback.object_id, permit.target_version)
-
-
-def _settled_at(tools: Tools, rollback: Rollback, permit: Permit) -> float:
-    """From when on a publish whose effect does not show has none: it can be neither sent nor under way any more."""
-    accepted = rollback.state is State.CONFIRMING
-    sent_by = permit.issued_at if accepted else permit.valid_until + tools.call_timeout_s
-    return sent_by + publish_deadline_s(tools.timing, rollback.facts.get("flow_type"))
 
 
 def _is_over(flow: Flow, permit: Permit, changes: Meanwhile | None) -> bool:

@@ -8,12 +8,12 @@ from genesys.flows import Operation, Readback
 from receiver.objects.kept import KeptObjects
 from receiver.objects.restoration import CannotRestore
 from receiver.republish import Republish
-from receiver.store import leases, rollbacks
+from receiver.store import leases
 from receiver.store.database import Transaction
 from receiver.store.leases import Lease
 from receiver.store.rollbacks import Permit, Rollback
 from receiver.tools import Tools
-from receiver.way import Prepared, Sight, give_up
+from receiver.way import Prepared, Sight, could_not_begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,6 @@ def _send(tools: Tools, rollback: Rollback, permit: Permit) -> Operation:
 
 
 def _cannot(tx: Transaction, tools: Tools, lease: Lease, rollback: Rollback, problem: str) -> None:
-    """It has begun, though nothing was written: the lockout keeps it from being tried again at once."""
     now = tools.clock(tx)
     leases.hold(tx, lease, now=now)
-    begun = rollbacks.change(tx, rollback, started_at=rollback.started_at or now)
-    rollbacks.add_step(tx, begun, "cannot_restore", at=now, detail={"problem": problem})
-    give_up(tx, tools, begun, "cannot_restore", now)
+    could_not_begin(tx, tools, rollback, "cannot_restore", problem, now)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from genesys.flows import Operation, Readback
-from receiver.applied import rollback_deadline_s
+from receiver.applied import publish_deadline_s, rollback_deadline_s
 from receiver.ending import end
 from receiver.meanwhile import Meanwhile
 from receiver.store import rollbacks, ways_in_vain
@@ -68,6 +68,22 @@ class Way(Protocol):
 
     def look(self, tools: Tools, rollback: Rollback, permit: Permit, *, asked_at: float) -> Sight | None:
         """Read back what has become of a write; None if it is too early to tell."""
+
+
+def settled_at(tools: Tools, rollback: Rollback, permit: Permit) -> float:
+    """From when on a write without a job, whose effect does not show, has none: it is neither sent nor under way."""
+    accepted = rollback.state is State.CONFIRMING
+    sent_by = permit.issued_at if accepted else permit.valid_until + tools.call_timeout_s
+    return sent_by + publish_deadline_s(tools.timing, rollback.facts.get("flow_type"))
+
+
+def could_not_begin(
+    tx: Transaction, tools: Tools, rollback: Rollback, reason: str, problem: str | None, now: float
+) -> None:
+    """Nothing was written, and it counts as begun: the lockout keeps it from being tried again at once."""
+    begun = rollbacks.change(tx, rollback, started_at=rollback.started_at or now)
+    rollbacks.add_step(tx, begun, reason, at=now, detail={"problem": problem})
+    give_up(tx, tools, begun, reason, now)
 
 
 def give_up(

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from genesys.access import Session
 from genesys.answers import Answer
 from genesys.errors import GenesysError, Gone, Refused, Unavailable
 from genesys.flows import Flow, FlowVersion
@@ -183,16 +182,14 @@ def open_objects(
     settings: ReceiverSettings,
     store: Store,
     *,
-    session: Session | None = None,
     clock: Callable[[Transaction], float] = clock,
 ) -> KeptObjects | None:
     """Those of an organization, over a connection of their own; None where none is configured."""
     policies = [one for one in settings.objects if one.org == organization.name]
     if not policies:
         return None
-    session = session or session_of(organization)
     flows_of_actions = {one.action_id: one.flow_id for one in organization.analytics.data_actions}
-    genesys = Objects(session, api_url=organization.endpoints.api_url)
+    genesys = Objects(session_of(organization), api_url=organization.endpoints.api_url)
     return KeptObjects(genesys, store, policies, flows_of_actions, clock=clock)
 
 

@@ -112,9 +112,9 @@ def note(
         read = {"name": name, "read_at": asked_at, "own_version": own_version, "flow_id": flow_id, "problem": ""}
         tx.execute(sa.update(objects).where(*_of(objects, key)).values(read))
     if shows_the_same:
-        newest = _of(object_stints, key), object_stints.c.since == known[-1].since
         seen_until = max(asked_at, known[-1].seen_until)
-        tx.execute(sa.update(object_stints).where(*newest[0], newest[1]).values(seen_until=seen_until))
+        newest = (*_of(object_stints, key), object_stints.c.since == known[-1].since)
+        tx.execute(sa.update(object_stints).where(*newest).values(seen_until=seen_until))
         return True
     of = key._asdict() | {"version": version}
     tx.execute(
