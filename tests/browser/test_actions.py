@@ -279,13 +279,14 @@ def test_a_form_is_taken_where_the_browser_tells_no_more_than_its_origin(office:
     received = []
 
     def note(_: Flask) -> None:
-        received.append((request.method, request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")))
+        if request.method == "POST":  # the page before may still ask for its icon
+            received.append((request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")))
 
     page.get_by_label("Why").fill("storm")
     with request_started.connected_to(note, office.world.app):
         page.get_by_role("button", name="Pause").click()
         said(page, "Paused")
-    assert received[0] == ("POST", None, office.address.replace("127.0.0.1", FAR).removesuffix("/console"))
+    assert received == [(None, office.address.replace("127.0.0.1", FAR).removesuffix("/console"))]
     office.complaints.clear()  # the browser regrets that without TLS it ignores Cross-Origin-Opener-Policy
 
 

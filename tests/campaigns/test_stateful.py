@@ -217,7 +217,7 @@ PLANTED = {
     "a lease that anybody takes": Bug(leases, "take", taken_from_anybody, _raced, frozenset({"one_holder_of_a_lease"})),
     "a takeover that does not wait for the permit": Bug(
         republish,
-        "_settled_at",
+        "settled_at",
         lambda *_: 0.0,
         _overtaken_twice,
         frozenset({"one_effect_of_a_rollback", "never_two_publishes_under_way"}),
