@@ -54,9 +54,15 @@ class Objects:
         self._first = copy.deepcopy((self._found, self._rows))
 
     def as_json(self) -> list[dict[str, object]]:
-        """Each with whether it is not as it was at first."""
+        """Each with whether it is not as it was at first, and the number of its changes where it is counted."""
         return [
-            {"type": spec.type, "id": spec.id, "name": spec.name, "changed": self._is_changed(spec)}
+            {
+                "type": spec.type,
+                "id": spec.id,
+                "name": spec.name,
+                "changed": self._is_changed(spec),
+                "version": self._found.get((spec.type, spec.id), {}).get("version"),
+            }
             for spec in self._specs
         ]
 

@@ -3,6 +3,7 @@
 What was written is counted there, by those who were written to.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,20 @@ class Publish:
 class Cloud:
     """One organization with its flows; all have the same history, and are healthy at first."""
 
-    def __init__(self, org: str, flow_count: int, start: StartSimulator, folder: Path, *, seed: int) -> None:
+    def __init__(
+        self,
+        org: str,
+        flow_count: int,
+        start: StartSimulator,
+        folder: Path,
+        *,
+        seed: int,
+        objects: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         self.org = org
         self.flows = tuple(f"{org}-flow-{number}" for number in range(1, flow_count + 1))
         file = folder / f"{org}.scenario.yml"
-        file.write_text(yaml.safe_dump(_scenario(self.flows)))
+        file.write_text(yaml.safe_dump(_scenario(self.flows) | {"objects": list(objects)}))
         self._simulator: SimulatorProcess = start(scenario=str(file), time_factor=FACTOR, seed=seed)
 
     def organization(self) -> dict[str, Any]:
@@ -61,6 +71,19 @@ class Cloud:
         """The flow's own team publishes a version, which is live on return; no two flows are one deployment."""
         event = {"event": "publish", "flow": flow_id, "version": version, "error_ratio": error_ratio}
         self._simulator.control("POST", "events", event | {"by": f"owner-of-{flow_id}"})
+
+    def change(self, object_type: str, object_id: str, **fields: Any) -> None:
+        """Somebody changes a configuration object."""
+        event = {"event": "change_object", "type": object_type, "id": object_id, "fields": fields}
+        self._simulator.control("POST", "events", event)
+
+    def objects(self) -> dict[str, dict[str, Any]]:
+        """Each configuration object by its id: whether it is `changed`, and its `version`, one more for each change."""
+        return {one["id"]: one for one in self._simulator.control("GET", "state")["objects"]}
+
+    def object_writes(self) -> list[dict[str, Any]]:
+        """Every write of a configuration object that arrived over the API, oldest first."""
+        return [one for one in self._simulator.control("GET", "requests") if one.get("object_write")]
 
     def live(self) -> dict[str, str]:
         """Flow → the version that its callers meet now."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -90,6 +91,11 @@ class Scene:
         for one in incidents:
             if one.kind is Kind.HELD:
                 self.store.transact(self._give_back, one.org, one.flow_id)
+
+    def release(self, org: str, *object_ids: str) -> None:
+        """People release what the bridge holds."""
+        for object_id in object_ids:
+            self.store.transact(self._take_over, org, object_id, hold=False)
 
     def rollbacks(self) -> dict[tuple[str, str, str], list[Rollback]]:
         """(org, flow, accused version) → its rollbacks, oldest first."""
@@ -229,11 +235,15 @@ def scene(
     clock_offsets_s: Sequence[float],
     started: bool = True,
     ways_back: Sequence[str] = ("republish",),
+    changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[Scene]:
-    """A scene with one receiver for each of the offsets, by which its clock is wrong; all are ready if `started`."""
+    """A scene with one receiver for each of the offsets, by which its clock is wrong; all are ready if `started`.
+
+    `changes` replace settings of `receiver.yml`.
+    """
     organizations = [cloud.organization() for cloud in clouds]
     flows = [{"match": "*", "mode": "auto", "ways_back": list(ways_back)}]
-    settings = {**SETTINGS, "flows": flows, "database_url": database_url}
+    settings = {**SETTINGS, "flows": flows, "database_url": database_url, **changes}
     with fleet(folder, organizations=organizations, settings=settings, count=len(clock_offsets_s)) as made:
         for member, offset_s in zip(made.members, clock_offsets_s, strict=True):
             member.clock_offset_s = offset_s

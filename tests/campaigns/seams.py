@@ -17,7 +17,7 @@ import httpx
 from receiver.store.database import Store
 from receiver.store.rollbacks import Permit
 
-PUBLISH, UPLOADS = "/api/v2/flows/actions/publish", "/storage/uploads/"
+WRITES = (("POST", "/api/v2/flows/actions/publish"), ("PUT", "/storage/uploads/"), ("PUT", "/api/v2/architect/"))
 
 
 class Stop(StrEnum):
@@ -47,8 +47,7 @@ class Seams:
             return result
 
         def look_and_handle(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
-            path = request.url.path
-            if (request.method, path) == ("POST", PUBLISH) or (request.method == "PUT" and path.startswith(UPLOADS)):
+            if any(request.method == method and request.url.path.startswith(path) for method, path in WRITES):
                 self._about_to_send()
             return handle_request(transport, request)
 
