@@ -17,6 +17,7 @@ from genesys.errors import Refused
 from genesys.http import Request
 
 PAGE_SIZE = 100
+MAX_LISTED = 5_000  # of one type: fifty calls
 MAX_ROWS = 5_000  # of one data table: fifty calls
 
 
@@ -87,6 +88,28 @@ class Objects:
         if object_type is not ObjectType.DATA_TABLE:
             return found
         return found | {"rows": self._rows(f"{url}/rows", deadline)}
+
+    def names(self, object_type: ObjectType) -> dict[str, str]:
+        """Every object of the type by its id, with its name: a call for each hundred.
+
+        Raises `Refused` for more than MAX_LISTED, `Unavailable` where not every one was told, else what
+        `Session.read` raises: never a part of them.
+        """
+        deadline, path = self._session.deadline(), _PATHS[object_type]
+        names: dict[str, str] = {}
+        number, count, total = 1, 1, 0
+        while number <= min(count, MAX_LISTED // PAGE_SIZE):
+            params = {"pageNumber": str(number), "pageSize": str(PAGE_SIZE)}
+            told = self._session.read(Request("GET", f"{self._api}/{path}", path, params=params), deadline=deadline)
+            page = Answer(path, told)
+            count, total = page.count("pageCount"), page.count("total")
+            if total > MAX_LISTED:
+                raise Refused(f"there are {total} of type {object_type}, and more than {MAX_LISTED} are not listed")
+            names |= {one.text("id"): one.text("name") for one in page.items("entities")}
+            number += 1
+        if len(names) != total:
+            raise unexpected(path, f"{len(names)} of {total} were told; they may change just now")
+        return names
 
     def close(self) -> None:
         """Close the connections."""

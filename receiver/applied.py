@@ -9,7 +9,7 @@ from genesys.probation import ProbationLimits
 from genesys.selectors import first_match
 from receiver.common_cause import CommonCauseLimits, survey
 from receiver.config import FlowPolicy, ReceiverSettings, Timing
-from receiver.objects.settings import ObjectPolicy
+from receiver.objects.settings import ObjectPolicy, applying
 from receiver.reader import Survey
 from receiver.situation import ACTING, Mode
 from receiver.strategy import Strategy
@@ -36,10 +36,12 @@ class Applied:
 def apply_policy(settings: ReceiverSettings, flow: Flow, signal: Signal | None = None) -> Applied:
     """The selector that matches a flow, or the entry of an object, as it applies to an accusation by `signal`.
 
+    `settings` are those of its organization: see `ReceiverSettings.of`.
+
     Types that are not proved are rolled back with approval at most; a signal that
     says nothing about the flow's version causes no rollback.
     """
-    restored = next((one for one in settings.objects if (one.type, one.id) == (flow.type, flow.id)), None)
+    restored = applying(settings.objects, flow.type, flow.id, flow.name)
     if restored is not None:
         return Applied(restored, restored.mode, "")
     policy = first_match(settings.flows, flow)

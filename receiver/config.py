@@ -323,9 +323,12 @@ class ReceiverSettings(Settings):
             problems.append("tokens: two of them have the same secret; nobody could tell who calls")
         if self.ambiguous is InDoubt.APPROVE and not self.audit:
             problems.append("ambiguous: approve needs audit: true; without it nobody sees what else was changed")
-        ids = [one.id for one in self.objects]
+        ids = [one.id for one in self.objects if not one.is_filter]
         if twice := sorted({object_id for object_id in ids if ids.count(object_id) > 1}):
             problems.append(f"objects: the id {', '.join(twice)} is given twice; ids must be unique")
+        filters = [(one.org, one.type, one.name) for one in self.objects if one.is_filter]
+        if again := sorted({name for org, of, name in filters if filters.count((org, of, name)) > 1}):
+            problems.append(f"objects: the name {', '.join(again)} is given twice for one type; remove one")
         if self.lease_scope is Scope.FLOW:
             problems.append("lease_scope: must be org or all: at most one rollback at a time in an organization")
         if not any(Role.ALERTMANAGER in token.roles for token in self.tokens):
@@ -335,6 +338,10 @@ class ReceiverSettings(Settings):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def of(self, org: str) -> Self:
+        """The same for one organization: `objects` are its own."""
+        return self.model_copy(update={"objects": tuple(one for one in self.objects if one.org == org)})
 
     @property
     def asks_when_ambiguous(self) -> bool:

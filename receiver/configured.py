@@ -46,7 +46,10 @@ def _problems_with_objects(settings: ReceiverSettings, known: Organizations) -> 
         elif organization.dialect != "platform":
             problems.append(f"objects[{position}].org: dialect {organization.dialect} has no objects; remove the entry")
         elif (
-            one.type is ObjectType.DATA_ACTION and one.mode is not Mode.IGNORE and one.id not in _actions(organization)
+            one.type is ObjectType.DATA_ACTION
+            and not one.is_filter
+            and one.mode is not Mode.IGNORE
+            and one.id not in _actions(organization)
         ):
             cure = f"name it in analytics.data_actions of {one.org} in organizations.yml, or say mode: ignore"
             problems.append(f"objects[{position}].id: nothing shows whether data action {one.id} fails; {cure}")

@@ -3,12 +3,14 @@
 from dataclasses import dataclass, replace
 
 from genesys.flows import Flow
+from genesys.objects import OBJECT_TYPES
 from receiver import attempt, findings, identity, remembered
 from receiver.applied import apply_policy
 from receiver.attempt import ALONE, Attempt
 from receiver.change_set import Publication
 from receiver.config import InDoubt, ReceiverSettings
 from receiver.copies import carried, copies, vouched_for
+from receiver.objects.settings import applying
 from receiver.objects.snapshot import Difference, differences
 from receiver.payload import ACTION, FLOW, REQUIRED_LABELS, REQUIRED_OF_OBJECT
 from receiver.policy import CONTRACT
@@ -27,6 +29,7 @@ from receiver.target import undo_target
 MOST_CHANGES = 200  # looked at for one alert
 MOST_CHANGES_S = 86400.0  # so long before it
 _NAMED = 3
+_NOT_IN_OBJECTS = "object_id (not in `objects` of receiver.yml)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def situation(
     found = Situation(
         at=now,
         contract=alert.labels.get("genesys_contract"),
-        missing_labels=_unusable_labels(alert, around),
+        missing_labels=_unusable_labels(alert, around) or _of_another_kind(tx, alert, flow, settings),
         firing=alert.is_open,
         accused_version=alert.version,
         pauses=remembered.pauses(tx, alert.org),
@@ -241,10 +244,8 @@ def _records(tx: Transaction, alert: StoredAlert) -> dict[str, Record]:
 def _unusable_labels(alert: StoredAlert, around: Surroundings) -> tuple[str, ...]:
     is_flow = alert.object_type == FLOW
     wrong = [name for name in (REQUIRED_LABELS if is_flow else REQUIRED_OF_OBJECT) if not alert.labels.get(name)]
-    if not is_flow and alert.object_id and not _is_configured(alert, around.settings):
-        wrong.append("object_id (not in `objects` of receiver.yml)")
-    if is_flow and any(one.id == alert.object_id for one in around.settings.objects):
-        wrong.append("flow_id (no flow)")
+    if not is_flow and alert.object_id and not _may_be_configured(alert, around.settings):
+        wrong.append(_NOT_IN_OBJECTS)
     if alert.labels.get("genesys_action") != ACTION:
         wrong.append("genesys_action")
     if alert.org and alert.org not in around.orgs:
@@ -254,6 +255,21 @@ def _unusable_labels(alert: StoredAlert, around: Surroundings) -> tuple[str, ...
     return tuple(wrong)
 
 
-def _is_configured(alert: StoredAlert, settings: ReceiverSettings) -> bool:
-    named = (alert.org, alert.object_type, alert.object_id)
-    return any((one.org, one.type.value, one.id) == named for one in settings.objects)
+def _may_be_configured(alert: StoredAlert, settings: ReceiverSettings) -> bool:
+    """By its id, or by a filter, which only who knows the name can tell."""
+    of_type = [one for one in settings.objects if (one.org, one.type.value) == (alert.org, alert.object_type)]
+    return any(one.is_filter or one.id == alert.object_id for one in of_type)
+
+
+def _of_another_kind(
+    tx: Transaction, alert: StoredAlert, flow: Flow | None, settings: ReceiverSettings
+) -> tuple[str, ...]:
+    """An object that nothing names, or one that is accused as a flow."""
+    if alert.object_type == FLOW:
+        return ("flow_id (no flow)",) if flow is not None and flow.type in OBJECT_TYPES else ()
+    if not alert.object_id or alert.object_type not in OBJECT_TYPES:
+        return ()
+    known = objects.state(tx, Key(alert.org, alert.object_type, alert.object_id))
+    name = "" if known is None else known.name
+    applies = applying(settings.objects, alert.object_type, alert.object_id, name)
+    return () if applies is not None else (_NOT_IN_OBJECTS,)

@@ -78,7 +78,7 @@ def put_together(
     clock: Callable[[Transaction], float] = clock,
 ) -> Tools:
     """The tools of one organization; `orgs` are all that are configured."""
-    timing = settings.timing
+    timing, own = settings.timing, settings.of(organization.name)
     if objects is not None or routes is not None:
         genesys = WithObjects(genesys, objects, routes, store)
     return Tools(
@@ -93,7 +93,7 @@ def put_together(
             note_versions=note_versions,
         ),
         alertmanagers=Alertmanagers(settings.alertmanagers, http, max_age_s=timing.alertmanager_max_age_s),
-        around=Surroundings(settings, frozenset(orgs), alertmanager_configured=bool(settings.alertmanagers)),
+        around=Surroundings(own, frozenset(orgs), alertmanager_configured=bool(settings.alertmanagers)),
         telling=telling_of(settings),
         metrics=metrics,
         receiver=receiver,

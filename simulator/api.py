@@ -3,6 +3,7 @@
 Owns HTTP as Genesys Cloud speaks it; what is true is the simulation's.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -142,9 +143,9 @@ def _audits(api: Blueprint, simulation: Simulation) -> None:
 
 def _objects(api: Blueprint, simulation: Simulation) -> None:
     for object_type, path in PATHS.items():
-        api.add_url_rule(
-            f"/api/v2/{path}/<object_id>", object_type, partial(_object, simulation, object_type), methods=["GET"]
-        )
+        one, every = partial(_object, simulation, object_type), partial(_listed, simulation, object_type)
+        api.add_url_rule(f"/api/v2/{path}/<object_id>", object_type, one, methods=["GET"])
+        api.add_url_rule(f"/api/v2/{path}", f"{object_type}s", every, methods=["GET"])
 
     @api.get(f"/api/v2/{PATHS['data_table']}/<table_id>/rows")
     def rows(table_id: str) -> dict[str, object]:
@@ -153,9 +154,18 @@ def _objects(api: Blueprint, simulation: Simulation) -> None:
             return page(simulation.objects.rows(table_id), lambda row: {"key": row["key"]} if brief else row)
 
 
+def _listed(simulation: Simulation, object_type: str) -> dict[str, object]:
+    with simulation.present():
+        return page(simulation.objects.of_type(object_type), partial(_shown, object_type))
+
+
 def _object(simulation: Simulation, object_type: str, object_id: str) -> dict[str, object]:
     with simulation.present():
-        body = dict(simulation.objects.read(object_type, object_id))
+        return _shown(object_type, simulation.objects.read(object_type, object_id))
+
+
+def _shown(object_type: str, found: Mapping[str, Any]) -> dict[str, object]:
+    body = dict(found)
     if object_type == "data_action" and request.args.get("includeConfig", "").lower() != "true":
         body.pop("config", None)
     if object_type == "data_table" and request.args.get("expand") != "schema":

@@ -82,6 +82,11 @@ class Objects:
             raise not_found(f"The {object_type} {object_id}")
         return found
 
+    def of_type(self, object_type: str) -> Sequence[Mapping[str, Any]]:
+        """Every object of a type that exists, by name."""
+        found = [one for (of, _), one in self._found.items() if of == object_type]
+        return sorted(found, key=lambda one: str(one["name"]))
+
     def rows(self, table_id: str) -> Sequence[Mapping[str, Any]]:
         """Of a data table, by key. Raises a 404 `ApiError` for what does not exist."""
         self.read("data_table", table_id)

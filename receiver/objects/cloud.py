@@ -4,7 +4,7 @@ The versions of an object are the snapshots that are kept of it, and its figures
 it. Only reading is told here; see `receiver.restore` for the way back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from genesys.dependencies import Dependencies
@@ -31,7 +31,10 @@ class WithObjects:
         self._kept = kept
         self._routes = routes
         self._store = store
-        self._named = frozenset(() if kept is None else kept.policies)
+
+    @property
+    def _named(self) -> Collection[str]:
+        return () if self._kept is None else self._kept.policies.keys()
 
     @property
     def rate_limit(self) -> RateLimit | None:

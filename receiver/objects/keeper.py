@@ -14,6 +14,7 @@ from receiver.config import Timing
 from receiver.objects.kept import KeptObjects
 from receiver.store import changes, objects
 from receiver.store.database import Store, StoreUnavailable, Transaction, clock
+from receiver.store.objects import Key
 
 log = logging.getLogger(__name__)
 
@@ -68,10 +69,12 @@ class Keeper:
     def _due(self, tx: Transaction) -> list[tuple[str, bool]]:
         """Each with whether somebody wants it, or has changed it; a look that writes nothing but what is wanted."""
         now = self._clock(tx)
-        known = {one.object_id: one for one in objects.states(tx, self._org)}
+        states = objects.states(tx, self._org)
+        self._kept.learn(states)
+        known = {one.object_id: one for one in states}
         seen_at = changes.newest_seen(tx, self._org, self._kept.policies)
         due = []
-        for object_id in self._kept.policies:
+        for object_id in (*self._kept.filters, *self._kept.policies):
             one = known.get(object_id)
             if one is None:
                 due.append((object_id, True))
@@ -86,11 +89,19 @@ class Keeper:
 
     def _claim(self, tx: Transaction, object_id: str) -> bool:
         now = self._clock(tx)
-        return objects.claim(tx, self._kept.key(object_id), now=now, next_at=now + self._timing.objects_s)
+        return objects.claim(tx, self._key(object_id), now=now, next_at=now + self._timing.objects_s)
+
+    def _key(self, object_id: str) -> Key:
+        listing = self._kept.filters.get(object_id)
+        return self._kept.key(object_id) if listing is None else Key(self._org, listing.type.value, object_id)
 
     def _read(self, object_id: str) -> None:
-        key = self._kept.key(object_id)
+        """Read an object, or list what a filter matches."""
+        key = self._key(object_id)
         try:
+            if object_id in self._kept.filters:
+                self._kept.find(object_id)
+                return
             found = self._kept.read(object_id)
         except GenesysError as problem:
             refused = isinstance(problem, NotAllowed)

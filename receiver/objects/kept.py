@@ -4,7 +4,7 @@ Reading one always keeps what was read, so that whatever is decided about a vers
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,12 +16,13 @@ from genesys.organizations import Organization, session_of
 from receiver.config import ReceiverSettings
 from receiver.objects.figures import EARLIER, Observed
 from receiver.objects.restoration import CannotRestore, Restoration, is_between, restoration
-from receiver.objects.settings import ObjectPolicy
+from receiver.objects.settings import FILTER, ObjectPolicy, applying
 from receiver.objects.snapshot import snapshot_of
 from receiver.store import objects
 from receiver.store.database import Store, Transaction, clock
-from receiver.store.objects import Key
+from receiver.store.objects import Key, ObjectState
 
+MOST_FOUND = 100  # objects by one filter
 WRITE_WITHIN_S = 60.0  # far below the publish deadline, after which others take a lost write for proved lost
 _CHANGED = 409  # somebody else has written it since: decided anew, that shows
 
@@ -40,7 +41,8 @@ class KeptObjects:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`flows_of_actions` names the flow that runs a data action."""
-        self.policies = {policy.id: policy for policy in policies}
+        self._entries = policies
+        self._policies: Mapping[str, ObjectPolicy] | None = None
         self._genesys = genesys
         self._store = store
         self._flows_of_actions = flows_of_actions
@@ -50,6 +52,56 @@ class KeptObjects:
     def close(self) -> None:
         """Close the connections."""
         self._genesys.close()
+
+    @property
+    def policies(self) -> Mapping[str, ObjectPolicy]:
+        """What applies to each object that is named by its id, or that a filter was seen to match, by object id.
+
+        Raises StoreUnavailable where nobody has `learn`t what is known.
+        """
+        if self._policies is None:
+            org = next(one.org for one in self._entries)
+            with self._store.begin() as tx:
+                self.learn(objects.states(tx, org))
+        return self._policies or {}
+
+    @property
+    def filters(self) -> Mapping[str, ObjectPolicy]:
+        """Each by the id under which it is kept."""
+        return {one.kept_as: one for one in self._entries if one.is_filter}
+
+    def learn(self, states: Iterable[ObjectState]) -> None:
+        """These are known of the organization."""
+        found = {one.id: one for one in self._entries if not one.is_filter}
+        for one in states:
+            policy = applying(self._entries, one.object_type, one.object_id, one.name)
+            if policy is not None and not one.object_id.startswith(FILTER):
+                found.setdefault(one.object_id, policy)
+        self._policies = found
+
+    def find(self, kept_as: str) -> None:
+        """List the objects that a filter matches, and have them kept. Raises what `Objects.names` raises.
+
+        Raises `Refused` if they are more than MOST_FOUND: the first of them by name are kept, and the rest is not.
+        """
+        policy = self.filters[kept_as]
+        asked_at = self._store.transact(self._clock)
+        named = self._genesys.names(policy.type)
+        own = {one: name for one, name in named.items() if self._is_found_by(policy, one, name)}
+        first = dict(sorted(own.items(), key=lambda one: (one[1], one[0]))[:MOST_FOUND])
+        elsewhere = [one for one in self._entries if one.type is policy.type]
+        keep = {one.kept_as for one in elsewhere} | {
+            one for one, name in named.items() if one not in own and applying(elsewhere, policy.type, one, name)
+        }
+        self._store.transact(
+            objects.listed, Key(policy.org, policy.type.value, kept_as), first, keep=keep, asked_at=asked_at
+        )
+        if len(own) > MOST_FOUND:
+            raise Refused(f"it matches {len(own)} objects, and more than {MOST_FOUND} are not kept: narrow it")
+
+    def _is_found_by(self, policy: ObjectPolicy, object_id: str, name: str) -> bool:
+        applies = applying(self._entries, policy.type, object_id, name)
+        return applies is not None and applies.kept_as == object_id and applies.name == policy.name
 
     def key(self, object_id: str) -> Key:
         policy = self.policies[object_id]
@@ -102,7 +154,9 @@ class KeptObjects:
 
     def _restoration(self, object_id: str, version: str) -> tuple[Restoration, Mapping[str, Any]]:
         """With what it was read as."""
-        policy = self.policies[object_id]
+        policy = self.policies.get(object_id)
+        if policy is None:  # a filter has matched it
+            raise CannotRestore("it is not among `objects` any more")
         with self._store.begin() as tx:
             kept = objects.content(tx, self.key(object_id), version)
         if kept is None:
@@ -116,11 +170,12 @@ class KeptObjects:
         Raises `Refused` if nothing was sent: with status 409 if somebody else has changed it meanwhile. Else what a
         write raises. Of several writes none is sent again, and what was sent in part is `Unavailable`.
         """
-        policy, until = self.policies[object_id], self._monotonic() + within_s
+        until = self._monotonic() + within_s
         try:
             to_write, now = self._restoration(object_id, version)
         except (CannotRestore, Unavailable) as problem:
             raise Refused(f"not sent: {problem}") from problem
+        policy = self.policies[object_id]
         if snapshot_of(policy.type, object_id, now).version != accused:
             raise Refused("not sent: the object was changed since it was read", _CHANGED)
         if self._monotonic() >= until:

@@ -1,10 +1,10 @@
 """Each configured object as people and metrics see it: what it is like, since when, and how old that knowledge is."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from receiver.config import ReceiverSettings
-from receiver.objects.settings import ObjectPolicy
+from receiver.objects.settings import FILTER, ObjectPolicy, applying
 from receiver.store import objects
 from receiver.store.database import Transaction
 from receiver.store.objects import Key, ObjectState, Stint
@@ -12,7 +12,10 @@ from receiver.store.objects import Key, ObjectState, Stint
 
 @dataclass(frozen=True, slots=True)
 class ObjectStanding:
-    """An object and what is kept of it; without `state` nobody has begun to read it."""
+    """An object and what is kept of it; without `state` nobody has begun to read it.
+
+    Or a filter: it was read when what it matches was listed.
+    """
 
     policy: ObjectPolicy
     state: ObjectState | None
@@ -20,11 +23,11 @@ class ObjectStanding:
 
     @property
     def key(self) -> Key:
-        return Key(self.policy.org, self.policy.type.value, self.policy.id)
+        return Key(self.policy.org, self.policy.type.value, self.policy.kept_as)
 
     @property
     def name(self) -> str:
-        return (self.state.name if self.state is not None else "") or self.policy.id
+        return (self.state.name if self.state is not None else "") or self.policy.kept_as
 
     @property
     def live(self) -> Stint | None:
@@ -38,11 +41,24 @@ class ObjectStanding:
 
 
 def object_standings(tx: Transaction, settings: ReceiverSettings, orgs: Collection[str]) -> list[ObjectStanding]:
-    """Of these organizations, in the order of the configuration."""
+    """Of these organizations, in the order of the configuration; what a filter matches comes after it, by name."""
     known = {one.key: one for one in objects.states(tx)}
     found = []
-    for policy in settings.objects:
-        if policy.org in orgs:
-            key = Key(policy.org, policy.type.value, policy.id)
-            found.append(ObjectStanding(policy, known.get(key), tuple(objects.stints(tx, key))))
+    for entry in settings.objects:
+        if entry.org in orgs:
+            policies = [entry, *_found_by(entry, settings, known.values())]
+            for policy in policies:
+                key = Key(policy.org, policy.type.value, policy.kept_as)
+                found.append(ObjectStanding(policy, known.get(key), tuple(objects.stints(tx, key))))
     return found
+
+
+def _found_by(entry: ObjectPolicy, settings: ReceiverSettings, known: Iterable[ObjectState]) -> Iterator[ObjectPolicy]:
+    if not entry.is_filter:
+        return
+    own = settings.of(entry.org).objects
+    for one in sorted(known, key=lambda one: (one.name, one.object_id)):
+        if (one.org, one.object_type) == (entry.org, entry.type.value) and not one.object_id.startswith(FILTER):
+            policy = applying(own, one.object_type, one.object_id, one.name)
+            if policy is not None and policy.name == entry.name:
+                yield policy

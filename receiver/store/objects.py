@@ -77,6 +77,20 @@ def want(tx: Transaction, org: str, *, now: float, object_ids: Iterable[str] | N
     tx.execute(statement.values(wanted_at=now))
 
 
+def listed(tx: Transaction, key: Key, found: Mapping[str, str], *, keep: Iterable[str], asked_at: float) -> None:
+    """A filter, kept as `key`, matches these objects: each is known from now on by its id and its name.
+
+    Of the type what is neither found nor to `keep` is not known any more; its snapshots are, for if it comes back.
+    """
+    for object_id, name in found.items():
+        new = key._replace(object_id=object_id)._asdict() | {"name": name, "due_at": asked_at, "problem": ""}
+        statement = _insert(tx, objects).values(**new, asked_at=0.0)
+        tx.execute(statement.on_conflict_do_update(index_elements=list(objects.primary_key), set_={"name": name}))
+    of_type = (objects.c.org == key.org, objects.c.object_type == key.object_type)
+    tx.execute(sa.delete(objects).where(*of_type, objects.c.object_id.not_in([*found, *keep])))
+    tx.execute(sa.update(objects).where(*_of(objects, key)).values(name="", read_at=asked_at, problem=""))
+
+
 def failed(tx: Transaction, key: Key, problem: str, *, retry_at: float) -> None:
     """The object could not be read."""
     tx.execute(sa.update(objects).where(*_of(objects, key)).values(problem=problem, due_at=retry_at))

@@ -1,5 +1,6 @@
 """The official SDK reads every object after its restoration as it was before the change."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import PureCloudPlatformClientV2 as sdk  # noqa: N813 - as its own examples have
 import pytest
 
 from genesys.access import open_session
-from genesys.objects import Objects
+from genesys.objects import Objects, ObjectType
 from receiver.objects.kept import KeptObjects
 from receiver.objects.settings import ObjectPolicy
 from receiver.store.database import Store
@@ -56,3 +57,32 @@ def test_a_restored_object_is_what_it_was(
     assert read(client, object_id) == before
     assert kept.read(object_id).live_version == version
     kept.close()
+
+
+LISTED: dict[ObjectType, Callable[[Any], Any]] = {
+    ObjectType.DATA_TABLE: lambda client: sdk.ArchitectApi(client).get_flows_datatables(),
+    ObjectType.DATA_ACTION: lambda client: sdk.IntegrationsApi(client).get_integrations_actions(),
+    ObjectType.IVR: lambda client: sdk.ArchitectApi(client).get_architect_ivrs(),
+    ObjectType.SCHEDULE: lambda client: sdk.ArchitectApi(client).get_architect_schedules(),
+    ObjectType.SCHEDULE_GROUP: lambda client: sdk.ArchitectApi(client).get_architect_schedulegroups(),
+    ObjectType.EMERGENCY_GROUP: lambda client: sdk.ArchitectApi(client).get_architect_emergencygroups(),
+    ObjectType.QUEUE: lambda client: sdk.RoutingApi(client).get_routing_queues(),
+}
+
+
+def test_the_same_objects_are_listed(tmp_path: Path, start_simulator: StartSimulator) -> None:
+    group = {"type": "emergency_group", "id": "fire", "name": "Fire"}
+    scenario = SCENARIO.model_dump(mode="json", exclude_defaults=True)
+    file = tmp_path / "objects.yml"
+    file.write_text(json.dumps(scenario | {"objects": [*scenario["objects"], group]}))  # JSON is YAML
+    simulator = start_simulator(scenario=str(file))
+    client = sdk.ApiClient(host=simulator.url).get_client_credentials_token("simulator", "simulator")
+    session = open_session(
+        login_url=simulator.url, client_id="simulator", client_secret="simulator", timeout_s=10.0, deadline_s=30.0
+    )
+    ours = Objects(session, api_url=simulator.url)
+    for object_type, listing in LISTED.items():
+        theirs = {one.id: one.name for one in listing(client).entities}
+        assert len(theirs) == 1
+        assert ours.names(object_type) == theirs
+    ours.close()

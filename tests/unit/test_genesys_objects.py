@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from genesys.errors import Gone, NotAllowed, Refused, Throttled, Unavailable
-from genesys.objects import MAX_ROWS, PAGE_SIZE, Objects, ObjectType
+from genesys.objects import MAX_LISTED, MAX_ROWS, PAGE_SIZE, Objects, ObjectType
 from tests.genesys_wire import API_URL, Wire, ok, refused
 
 TABLE = {"id": "t/1", "name": "Holidays"}
@@ -138,3 +138,39 @@ def test_a_write_is_sent_once_whatever_is_answered(status: int, error: type[Exce
     with pytest.raises(error):
         Objects(wire.session(deadline_s=9), api_url=API_URL).write(ObjectType.IVR, "x", {})
     assert len(wire.requests) == 1
+
+
+def names(*answers: Any) -> tuple[Wire, dict[str, str]]:
+    wire = Wire(answers)
+    return wire, Objects(wire.session(deadline_s=1), api_url=API_URL).names(ObjectType.IVR)
+
+
+def listed(ids: Sequence[str], *, total: int, count: int) -> object:
+    entities = [{"id": one, "name": f"Line {one}"} for one in ids]
+    return ok({"entities": entities, "pageSize": 100, "pageNumber": 1, "total": total, "pageCount": count})
+
+
+def test_all_of_a_type_are_listed_over_pages() -> None:
+    wire, found = names(listed(["a", "b"], total=3, count=2), listed(["c"], total=3, count=2))
+    assert found == {"a": "Line a", "b": "Line b", "c": "Line c"}
+    assert [str(one.url) for one in wire.requests] == [
+        f"{API_URL}/api/v2/architect/ivrs?pageNumber={page}&pageSize=100" for page in (1, 2)
+    ]
+
+
+def test_where_there_is_none_the_list_is_empty() -> None:
+    assert names(ok({"entities": [], "pageSize": 100, "pageNumber": 1, "total": 0, "pageCount": 0}))[1] == {}
+
+
+@pytest.mark.parametrize(
+    ("page", "problem", "why"),
+    [
+        (listed(["a"], total=2, count=1), Unavailable, "1 of 2 were told"),
+        (listed(["a"], total=MAX_LISTED + 1, count=51), Refused, "5001 of type ivr"),
+        (ok({"entities": [{"id": "a"}], "total": 1, "pageCount": 1}), Unavailable, "name"),
+        (ok({"entities": []}), Unavailable, "pageCount"),
+    ],
+)
+def test_a_part_of_them_is_no_list(page: object, problem: type[Exception], why: str) -> None:
+    with pytest.raises(problem, match=why):
+        names(page, page, page)

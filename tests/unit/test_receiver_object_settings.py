@@ -29,6 +29,8 @@ def policy(**changes: Any) -> ObjectPolicy:
         pytest.param({"type": "prompt"}, "data_table", id="a type that there is not"),
         pytest.param({"treshold_ratio": 0.1}, "treshold_ratio", id="a key that there is not"),
         pytest.param({"mode": None}, "mode", id="no mode"),
+        pytest.param({"name": "Main*"}, "not both", id="an id and a name"),
+        pytest.param({"id": "name:x"}, "how the bridge names a filter", id="an id like a filter's"),
     ],
 )
 def test_a_wrong_entry_is_refused_with_its_reason(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
@@ -39,6 +41,18 @@ def test_a_wrong_entry_is_refused_with_its_reason(tmp_path: Path, changes: dict[
 def test_an_id_that_is_given_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="the id main is given twice"):
         settings_of(tmp_path, objects=[IVR, IVR | {"org": "bank"}])
+
+
+def test_a_name_that_is_given_twice_for_one_type_is_refused(tmp_path: Path) -> None:
+    named = {"org": "retail", "type": "ivr", "name": "Main*", "mode": "approve"}
+    settings_of(tmp_path, objects=[named, named | {"type": "schedule", "flow_id": "f"}, named | {"org": "bank"}])
+    with pytest.raises(SettingsError, match=r"the name Main\* is given twice"):
+        settings_of(tmp_path, objects=[named, named])
+
+
+def test_neither_an_id_nor_a_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="give the id of one object, or name"):
+        settings_of(tmp_path, objects=[{"org": "retail", "type": "ivr", "mode": "approve"}])
 
 
 def test_restoring_is_no_way_back_for_a_flow(tmp_path: Path) -> None:
