@@ -37,7 +37,8 @@ def _is_of(one: Request, other: Request) -> bool:
 
 def _was_read(requests: Sequence[Request], earlier: Request, later: Request, failed_at: float | None) -> bool:
     """A job is asked for by its own id: that of another one proves nothing."""
-    flow = f"/api/v2/flows/{earlier.flow_id or later.flow_id}"
+    named = [earlier.flow_id, later.flow_id, *(one.flow_id for one in requests)]
+    flow = f"/api/v2/flows/{next(flow_id for flow_id in named if flow_id is not None)}"
     job = JOBS + earlier.path.removeprefix(UPLOADS) if earlier.path.startswith(UPLOADS) else None
     over_at = earlier.at + Timing().publish_deadline_s
 

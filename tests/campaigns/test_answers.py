@@ -115,7 +115,12 @@ def what_came(here: SimulatedScene) -> Incident:
     effects = {request.seq for request in here.genesys.effects()}
     attempts = []
     for rollback in here.rollbacks():
-        own = [one for one in here.genesys.publishes() if rollback.created_at <= one.at <= (rollback.ended_at or 0.0)]
+        given = here.permits(rollback)
+        own = [
+            one
+            for one in here.genesys.publishes()
+            if any(permit.issued_at <= one.at <= permit.valid_until for permit in given)
+        ]
         fates = [
             Fate.EFFECTIVE if one.seq in effects else Fate.REFUSED if is_refused(one) else Fate.LOST for one in own
         ]
