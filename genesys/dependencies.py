@@ -23,10 +23,11 @@ _CURRENT = "operational"
 
 @dataclass(frozen=True, slots=True)
 class Dependent:
-    """A published version of a flow that uses the module."""
+    """A published version of a flow that uses the module; `type` as `genesys.flows.Flow` has it."""
 
     id: str
     name: str
+    type: str
     version: str | None
 
 
@@ -57,9 +58,11 @@ class Dependencies:
             told = Answer(CONSUMING, self._read(Request("GET", f"{self._api}/{CONSUMING}", CONSUMING, params=params)))
             users = list(told.items("entities"))
             found |= {
-                one.text("id"): Dependent(one.text("id"), one.optional_text("name") or "", one.optional_text("version"))
+                one.text("id"): Dependent(
+                    one.text("id"), one.optional_text("name") or "", _type_of(one), one.optional_text("version")
+                )
                 for one in users
-                if not one.optional_flag("deleted") and (one.optional_text("type") or "").upper().endswith("FLOW")
+                if not one.optional_flag("deleted") and _type_of(one)
             }
             if len(users) < PAGE_SIZE:
                 break
@@ -67,3 +70,9 @@ class Dependencies:
 
     def _read(self, request: Request) -> object:
         return self._session.read(request, deadline=self._session.deadline())
+
+
+def _type_of(user: Answer) -> str:
+    """`inboundcall` of INBOUNDCALLFLOW; empty for what is no flow."""
+    told = (user.optional_text("type") or "").lower()
+    return told.removesuffix("flow") if told.endswith("flow") else ""

@@ -11,6 +11,7 @@ from uuid import uuid4
 from genesys.flows import Flow
 from receiver.applied import apply_policy, rollback_deadline_s
 from receiver.config import ReceiverSettings
+from receiver.dependents import to_publish
 from receiver.orders import NotPossible, record
 from receiver.planning import facts_of
 from receiver.policy import UNDO_PASSES, Decision, Guard, Verdict
@@ -95,7 +96,14 @@ def draft(
     )
 
 
-def plan(tx: Transaction, drafted: Rollback, alert: StoredAlert, now: Situation, decision: Decision) -> Rollback:
+def plan(
+    tx: Transaction,
+    drafted: Rollback,
+    alert: StoredAlert,
+    now: Situation,
+    decision: Decision,
+    settings: ReceiverSettings,
+) -> Rollback:
     """Plan what a person has ordered, if the decision lets it. Raises NotPossible, or HeldBack with the guards.
 
     It waits for its turn like everything else, so that another rollback at work does not hold it back, but for one of
@@ -108,7 +116,7 @@ def plan(tx: Transaction, drafted: Rollback, alert: StoredAlert, now: Situation,
             raise NotPossible(f"rollback {one.id} of this flow is {one.state.value}: {cure}")
     if set(decision.holding_back) - {Verdict.IN_PROGRESS}:
         raise HeldBack(decision)
-    if now.evidence is None or now.proposed is None:
+    if now.flow is None or now.evidence is None or now.proposed is None:
         raise AssertionError("decided to roll back on unknown facts")  # the guards rule this out
     planned = replace(
         drafted,
@@ -116,7 +124,7 @@ def plan(tx: Transaction, drafted: Rollback, alert: StoredAlert, now: Situation,
         try_number=now.tries + 1,
         target_version=now.proposed,
         threshold_ratio=now.evidence.threshold_ratio,
-        facts=facts_of(now) | drafted.facts,
+        facts=facts_of(now) | to_publish(now, apply_policy(settings, now.flow).policy) | drafted.facts,
     )
     try:
         rollbacks.create(tx, planned)

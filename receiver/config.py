@@ -99,6 +99,8 @@ def _no_comma(text: str) -> str:
 def _each_once(ways: tuple[Strategy, ...]) -> tuple[Strategy, ...]:
     if Strategy.RESTORE in ways:
         raise ValueError("restore is for what is named in objects; a flow goes back by republish or redeploy")
+    if Strategy.ANEW in ways:
+        raise ValueError("anew brings no earlier version back; see republish_dependents")
     if len(set(ways)) < len(ways):
         raise ValueError("each way back can be gone once only")
     return ways
@@ -211,6 +213,9 @@ class FlowPolicy(Judging):
     # to have had no effect. `redeploy` needs more permissions, see docs/security.md.
     ways_back: Annotated[tuple[Strategy, ...], Field(min_length=1), AfterValidator(_each_once)] = (Strategy.REPUBLISH,)
     repoint: Repoint | None = None  # where the way back `repoint` leads callers
+    # Of a common module: publish the flows that use it once more, as they are, when another version of it was made
+    # live, and again when that is undone. Else they are named, and go on with what they were published with.
+    republish_dependents: Annotated[bool, Field(strict=True)] = False
 
     @model_validator(mode="after")
     def _knows_where_to_lead(self) -> Self:

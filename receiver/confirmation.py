@@ -1,6 +1,7 @@
 """Believing a write: what its way back reads afterwards says whether it took effect, and nothing else."""
 
 from genesys.flows import Readback
+from receiver import dependents
 from receiver.applied import publish_deadline_s
 from receiver.ending import end
 from receiver.metrics import Step
@@ -110,10 +111,14 @@ def conclude(tx: Transaction, tools: Tools, rollback: Rollback, sight: Sight, no
         detail = {"live": live} | copied | ({_OVERWROTE: overwrote} if overwrote else {})
         rollbacks.add_step(tx, verifying, "confirmed", at=now, detail=detail)
         after_commit(tx, lambda: tools.metrics.step(Step.CONFIRM, now - (rollback.started_at or now)))
+        if verifying.is_dependent:
+            end(tx, tools, verifying, State.SUCCEEDED, "published once more", now)
+            return
         if verifying.is_undo:
             _undone(tx, tools, verifying, now)
         else:
             quarantines.put(tx, verifying, now=now)
+        dependents.plan(tx, tools, verifying, now)
 
 
 def _undone(tx: Transaction, tools: Tools, undo: Rollback, now: float) -> None:
@@ -122,6 +127,7 @@ def _undone(tx: Transaction, tools: Tools, undo: Rollback, now: float) -> None:
     first = None if undo.undoes is None else rollbacks.get(tx, undo.undoes)
     if first is not None:
         quarantines.lift_of(tx, first.id, by=by, now=now)
+        dependents.call_off(tx, tools, first, now)
         if first.state in UNDER_WAY:
             end(tx, tools, first, State.SUPERSEDED, f"undone by {by}", now, quiet=True)
     end(tx, tools, undo, State.SUCCEEDED, f"live again, as {by} ordered", now)

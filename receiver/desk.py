@@ -120,7 +120,7 @@ class Desk:
         suppression = tools.alertmanagers.suppression(alert.fingerprint, now)
         facts = situation(tx, alert, reading, suppression, tools.around, now=now, own=drafted)
         decision = decide(facts, tools.limits, passes(drafted))
-        return by_hand.plan(tx, drafted, alert, facts, decision)
+        return by_hand.plan(tx, drafted, alert, facts, decision, settings)
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:

@@ -14,12 +14,12 @@ def end(
 
     If a publish was sent, the accused version is quarantined from now on; a flow
     that no earlier version helps, that nobody can say has been helped, or whose
-    rollbacks fail repeatedly, is held. An undo leaves neither behind: it accuses no
-    version.
+    rollbacks fail repeatedly, is held. What accuses no version, an undo for
+    example, leaves neither behind.
     """
     ended = rollbacks.change(tx, rollback, state=state.value, reason=reason, ended_at=now)
     rollbacks.add_step(tx, ended, state.value, at=now, detail={"reason": reason})
-    if ended.wrote and not ended.is_undo:
+    if ended.wrote and ended.accuses:
         quarantines.put(tx, ended, now=now)
     why = _reason_to_hold(tx, ended, since=now - tools.timing.budget_s)
     if why:
@@ -31,7 +31,7 @@ def end(
 
 def _reason_to_hold(tx: Transaction, ended: Rollback, *, since: float) -> str:
     """Why people have to look at the flow before the bridge touches it again; empty if they need not."""
-    if ended.is_undo:
+    if not ended.accuses:
         return ""
     if ended.state is State.INEFFECTIVE:
         return f"rollback {ended.id} was ineffective: version {ended.target_version} fails too"

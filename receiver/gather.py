@@ -61,7 +61,8 @@ def situation(
     by_hand = own is not None and own.is_by_hand  # what people order is real, whatever the mode
     shadow = applied is not None and applied.mode is Mode.OBSERVE and not by_hand
     rolled_back = rollbacks.of_flow(tx, alert.org, alert.object_id, shadow=shadow)
-    earlier = [one for one in rolled_back if not remembered.is_own(one, own)]
+    # A flow that was published because of its module was made live by nobody: it was live.
+    earlier = [one for one in rolled_back if not remembered.is_own(one, own) and not one.is_dependent]
     accused = [one for one in earlier if one.accused_version == alert.version]
     tried = [one for one in accused if not one.is_undo]
     lifted = quarantines.lifted(tx, alert.org, alert.object_id)
@@ -90,7 +91,7 @@ def situation(
         rollback_in_progress=remembered.in_progress(tx, alert, settings, own=own, attempt=part_of, now=now),
         written_rollbacks=tuple(one.id for one in tried if one.wrote and one.id not in lifted),
         unwritten_tries=sum(1 for one in tried if not one.wrote and one.state is not State.AWAITING_APPROVAL),
-        tries=len(accused),
+        tries=sum(1 for one in rolled_back if one.accused_version == alert.version and not remembered.is_own(one, own)),
         restored_by=remembered.restored_by(earlier, alert.version, identities),
         evidence=evidence,
         evidence_problem=findings.evidence_problem(alert, reading),
@@ -137,8 +138,11 @@ def situation_of_undo(
     now: float,
     own: Rollback,
 ) -> Situation:
-    """The same as if the version that is to be taken away were accused; the target is what people have chosen."""
-    turned = replace(alert, version=own.accused_version)
+    """The same as if the version that is to be taken away were accused; the target is what people have chosen.
+
+    Or, of a flow that is published because of its module, the version that is live.
+    """
+    turned = replace(alert, object_id=own.object_id, version=own.accused_version)
     found = situation(tx, turned, reading, suppression, around, now=now, own=own)
     versions = reading.versions.value
     target = None if versions is None else undo_target(versions, own.target_version)

@@ -11,13 +11,23 @@ from receiver.applied import rollback_deadline_s
 from receiver.config import ReceiverSettings
 from receiver.metrics import ReceiverMetrics
 from receiver.notify.events import rfc3339
-from receiver.policy import BY_HAND_PASSES, UNDO_PASSES, Verdict
+from receiver.policy import BY_HAND_PASSES, DEPENDENT_PASSES, UNDO_PASSES, Verdict
 from receiver.store import audit, flows, rollbacks, ways_in_vain
 from receiver.store.database import Transaction, after_commit
-from receiver.store.rollbacks import DENIED_BY, UNDER_WAY, AlreadyTried, Conflict, Kind, Rollback, State
+from receiver.store.rollbacks import (
+    BECAUSE_OF,
+    DENIED_BY,
+    TO_PUBLISH,
+    UNDER_WAY,
+    AlreadyTried,
+    Conflict,
+    Kind,
+    Rollback,
+    State,
+)
 from receiver.strategy import Strategy, first_of, in_order
 
-_KEPT_FACTS = ("flow_name", "flow_type", "object_type", "division", "owner", "signal")
+_KEPT_FACTS = ("flow_name", "flow_type", "object_type", "division", "owner", "signal", TO_PUBLISH)
 
 
 class NotPossible(Exception):
@@ -25,9 +35,11 @@ class NotPossible(Exception):
 
 
 def passes(rollback: Rollback) -> frozenset[Verdict]:
-    """Guards that do not matter for a rollback, because of the person who has ordered it."""
+    """Guards that do not matter for a rollback, because of who has ordered it, or what it follows."""
     if rollback.is_undo:
         return UNDO_PASSES
+    if rollback.is_dependent:
+        return DEPENDENT_PASSES
     if rollback.overrides is None:
         return frozenset()
     return BY_HAND_PASSES | {Verdict(name) for name in rollback.overrides.split()}
@@ -137,6 +149,8 @@ def _check_that_it_waits(rollback: Rollback, now: float) -> None:
 def _check_that_it_can_be_undone(tx: Transaction, first: Rollback) -> None:
     if first.is_undo:
         raise NotPossible("it is an undo itself; publish the version that you want in Architect")
+    if first.is_dependent:
+        raise NotPossible(f"it took nothing away: undo what it followed, {first.facts[BECAUSE_OF]}")
     if first.confirmed_at is None:
         raise NotPossible(f"it has not made version {first.target_version} live: it is {first.state.value}")
     for one in rollbacks.undos_of(tx, first.id):
@@ -152,7 +166,8 @@ def _has_been_replaced(tx: Transaction, first: Rollback) -> bool:
     A listing that shows the version that was taken away may be an old view.
     """
     confirmed_at = first.confirmed_at or 0.0
-    if any((one.confirmed_at or 0.0) > confirmed_at for one in _of_flow(tx, first)):
+    others = [one for one in _of_flow(tx, first) if not one.is_dependent]  # those make nothing else live
+    if any((one.confirmed_at or 0.0) > confirmed_at for one in others):
         return True
     listing = flows.listing(tx, first.org)
     if listing is None or listing.listed_at is None or listing.listed_at <= confirmed_at:

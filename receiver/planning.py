@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from genesys.objects import OBJECT_TYPES
 from receiver.applied import apply_policy, rollback_deadline_s
+from receiver.dependents import to_publish
 from receiver.notify.events import put_approval_requested, put_end, rfc3339
 from receiver.policy import Decision, Verdict
 from receiver.situation import Situation
@@ -132,7 +133,10 @@ def plan(tx: Transaction, tools: Tools, alert: StoredAlert, now: Situation, deci
         threshold_ratio=now.evidence.threshold_ratio,
         confirmed_at=None,
         ended_at=now.at if shadow else None,
-        facts=facts_of(now) | {"signal": alert.signal, "owner": policy.owner} | ({ASKED: because} if asks else {}),
+        facts=facts_of(now)
+        | to_publish(now, policy)
+        | {"signal": alert.signal, "owner": policy.owner}
+        | ({ASKED: because} if asks else {}),
         kind=Kind.ROLLBACK,
         attempt_id=now.attempt_id or rollback_id,
         published_by=now.flow.published_by,

@@ -70,6 +70,25 @@ BY_HAND_PASSES = frozenset(
 """Guards that a rollback passes which a person has ordered; more of UNDO_PASSES it passes if they are named."""
 
 
+DEPENDENT_PASSES = frozenset(
+    {
+        Verdict.RESOLVED,
+        Verdict.SILENCED,
+        Verdict.INHIBITED,
+        Verdict.ALREADY_ROLLED_BACK,
+        Verdict.RESTORED_BY_BRIDGE,
+        Verdict.STALE_EVIDENCE,
+        Verdict.NOT_CONFIRMED,
+        Verdict.ESTABLISHED,
+        Verdict.COMMON_CAUSE,
+        Verdict.LOCKOUT,
+        Verdict.BUDGET_SPENT,
+        Verdict.AWAITING_APPROVAL,
+    }
+)
+"""Guards that do not matter for a flow that is published because of its module: it is not accused of anything."""
+
+
 def is_final(verdict: str | None) -> bool:
     """An open alert with this newest verdict need not be decided anew; `resolved` is none: it fires again."""
     return verdict in FINAL - {Verdict.RESOLVED}

@@ -95,10 +95,11 @@ def _decide_anew(
         rollback,
         state=State.PUBLISHING.value,
         target_version=facts.proposed,
-        live_since=(facts.flow.live_published_at or 0.0) if rollback.is_undo else rollback.live_since,
+        live_since=rollback.live_since if rollback.accuses else (facts.flow.live_published_at or 0.0),
         started_at=rollback.started_at or now,
         wrote=True,
-        facts=rollback.facts | facts_before_write(reading.versions.value or (), makes_new=prepared.makes_new),
+        facts=rollback.facts
+        | facts_before_write(facts.flow, reading.versions.value or (), makes_new=prepared.makes_new),
     )
     permit = rollbacks.issue_permit(
         tx,
@@ -110,7 +111,7 @@ def _decide_anew(
     )
     detail = {"number": permit.number, "strategy": permit.strategy, "target": permit.target_version}
     rollbacks.add_step(tx, publishing, "permit", at=now, detail=detail)
-    if not publishing.is_undo:
+    if publishing.accuses:
         put_triggered(tx, tools.telling, publishing, now=now)
     return publishing, permit
 
@@ -131,7 +132,7 @@ def _decide(
     tx: Transaction, tools: Tools, alert: StoredAlert, rollback: Rollback, reading: Reading, now: float
 ) -> tuple[Situation, Decision]:
     suppression = tools.alertmanagers.suppression(alert.fingerprint, now)
-    gather = situation_of_undo if rollback.is_undo else situation
+    gather = situation if rollback.accuses else situation_of_undo
     facts = gather(tx, alert, reading, suppression, tools.around, now=now, own=rollback)
     return facts, decide(facts, tools.limits, passes(rollback))
 
@@ -182,9 +183,9 @@ def _record(
 
     And the alert is as it was where a person has ordered what becomes of its version.
     """
-    ordered = rollback.is_undo or rollback.is_by_hand
-    by = {"overridden_by": rollback.facts["ordered_by"]} if ordered else {}
-    about = replace(alert, version=rollback.accused_version)
+    ordered = not rollback.accuses or rollback.is_by_hand
+    by = {"overridden_by": rollback.facts["ordered_by"]} if ordered and not rollback.is_dependent else {}
+    about = replace(alert, object_id=rollback.object_id, version=rollback.accused_version)
     decisions.add(
         tx,
         about,
@@ -202,7 +203,7 @@ def _refuse(
     tx: Transaction, tools: Tools, alert: StoredAlert, rollback: Rollback, decision: Decision, now: float
 ) -> None:
     """End it before its write. What a person has ordered ends for them to hear, everything else in silence."""
-    unheard_of = rollback.started_at is None and not rollback.is_undo and rollback.approved_by is None
+    unheard_of = rollback.started_at is None and rollback.accuses and rollback.approved_by is None
     if unheard_of:  # before the first permit nobody was told of it
         put_suppressed(tx, tools.telling, alert, decision, rollback.facts, now=now)
     state = State.SUPERSEDED if decision.verdict is Verdict.SUPERSEDED else State.FAILED
@@ -211,7 +212,12 @@ def _refuse(
 
 
 def _took_effect(tx: Transaction, tools: Tools, rollback: Rollback, reading: Reading, now: float) -> bool:
-    """An earlier publish of this rollback, taken for lost, shows after all, or did for a while: go on from there."""
+    """An earlier publish of this rollback, taken for lost, shows after all, or did for a while: go on from there.
+
+    Where the version that is live is published once more, nothing would show it.
+    """
+    if rollback.is_dependent:
+        return False
     live = None if reading.flow.value is None else reading.flow.value.live_version
     for permit in rollbacks.permits_of(tx, rollback.id):
         if permit.answer is Answer.REFUSED or live is None or permit.strategy == Strategy.REDEPLOY:

@@ -187,7 +187,7 @@ def _write_down(tx: Transaction, tools: Tools, lease: Lease, rollback: Rollback,
     now = tools.clock(tx)
     leases.hold(tx, lease, now=now)
     if step.failed or now >= rollback.deadline:
-        could_not_begin(tx, tools, rollback, step.failed or "export_unfinished", step.problem, now)
+        could_not_begin(tx, tools, lease, rollback, step.failed or "export_unfinished", step.problem)
         return
     pause_s = max(tools.timing.retry_s, step.pause_s) if step.problem else POLL_S
     waiting = rollbacks.change(tx, rollback, export_job=step.export_job, not_before=now + pause_s)

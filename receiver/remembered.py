@@ -73,7 +73,9 @@ def in_progress(
         same_flow = (one.org, one.object_id) == (about.org, about.object_id)
         # Of the same flow nobody is asked again about what was approved, whatever it waits for.
         passed_over = (_waits_for_lockout(one, now) and not (own is None and same_flow)) or is_own(one, own)
-        if own is None:
+        if own is None and one.is_dependent and one.started_at is None:
+            passed_over = not same_flow  # it waits for whatever is planned meanwhile
+        elif own is None:
             passed_over = passed_over or (attempt.has(one) and not same_flow)
         else:
             passed_over = passed_over or one.id == own.undoes or _comes_later(one, own)
@@ -95,9 +97,14 @@ def _comes_later(one: Rollback, own: Rollback) -> bool:
     return own.started_at is not None or _turn(one) > _turn(own)
 
 
-def _turn(one: Rollback) -> tuple[bool, float, str]:
-    """What people order they want now; what waits for the end of a lockout must not keep it waiting."""
-    return not (one.is_undo or one.is_by_hand), one.planned_at, one.id
+def _turn(one: Rollback) -> tuple[int, float, str]:
+    """What people order they want now; what waits for the end of a lockout must not keep it waiting.
+
+    Nobody's callers fail because a flow waits to be published once more; those of one module have deadlines in turn.
+    """
+    if one.is_dependent:
+        return 2, one.deadline, one.id
+    return 0 if one.is_undo or one.is_by_hand else 1, one.planned_at, one.id
 
 
 def denied_by(tx: Transaction, alert: StoredAlert, tried: list[Rollback]) -> str | None:

@@ -13,8 +13,6 @@ from receiver.applied import apply_policy
 from receiver.config import FlowPolicy
 from receiver.config import Repoint as Policy
 from receiver.objects.routes import Routes, label_of
-from receiver.store import leases
-from receiver.store.database import Transaction
 from receiver.store.leases import Lease
 from receiver.store.rollbacks import Permit, Rollback, State
 from receiver.tools import Tools
@@ -30,7 +28,8 @@ class Repoint:
         flow = tools.reader.flow(rollback.object_id).value
         policy = None if flow is None else _policy(tools, flow)
         if flow is not None and (policy is None or tools.routes is None):
-            tools.store.transact(_cannot, tools, lease, rollback, "nothing leads its callers elsewhere any more")
+            problem = "nothing leads its callers elsewhere any more"
+            tools.store.transact(could_not_begin, tools, lease, rollback, "cannot_repoint", problem)
             return None
         if flow is None or policy is None or tools.routes is None:
             return Prepared(_not_now)
@@ -40,7 +39,7 @@ class Repoint:
         except GenesysError:
             problem = ""
         if problem and flow.live_version == rollback.accused_version:
-            tools.store.transact(_cannot, tools, lease, rollback, problem)
+            tools.store.transact(could_not_begin, tools, lease, rollback, "cannot_repoint", problem)
             return None
         return Prepared(partial(_send, tools.routes, policy, rollback, tools.timing.permit_s))
 
@@ -72,9 +71,3 @@ def _send(routes: Routes, policy: Policy, rollback: Rollback, permit_s: float, p
 
 def _not_now(_permit: Permit) -> Operation:
     raise Refused("not sent: the flow could not be read", 409)  # it passes, or the guards hold back
-
-
-def _cannot(tx: Transaction, tools: Tools, lease: Lease, rollback: Rollback, problem: str) -> None:
-    now = tools.clock(tx)
-    leases.hold(tx, lease, now=now)
-    could_not_begin(tx, tools, rollback, "cannot_repoint", problem, now)

@@ -8,8 +8,6 @@ from genesys.flows import Operation, Readback
 from receiver.objects.kept import KeptObjects
 from receiver.objects.restoration import CannotRestore
 from receiver.republish import Republish
-from receiver.store import leases
-from receiver.store.database import Transaction
 from receiver.store.leases import Lease
 from receiver.store.rollbacks import Permit, Rollback
 from receiver.tools import Tools
@@ -27,7 +25,7 @@ class Restore:
         except CannotRestore as problem:
             shown = tools.reader.flow(rollback.object_id).value
             if shown is not None and shown.live_version == rollback.accused_version:
-                tools.store.transact(_cannot, tools, lease, rollback, str(problem))
+                tools.store.transact(could_not_begin, tools, lease, rollback, "cannot_restore", str(problem))
                 return None
         except GenesysError:
             pass
@@ -59,9 +57,3 @@ def _send(tools: Tools, rollback: Rollback, permit: Permit) -> Operation:
     accused, within_s = rollback.accused_version, tools.timing.permit_s
     _kept(tools).restore(rollback.object_id, permit.target_version, accused=accused, within_s=within_s)
     return Operation(f"{rollback.id}/{permit.number}", complete=True)
-
-
-def _cannot(tx: Transaction, tools: Tools, lease: Lease, rollback: Rollback, problem: str) -> None:
-    now = tools.clock(tx)
-    leases.hold(tx, lease, now=now)
-    could_not_begin(tx, tools, rollback, "cannot_restore", problem, now)

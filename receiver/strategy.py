@@ -10,6 +10,7 @@ class Strategy(StrEnum):
     REPUBLISH = "republish"  # publish the old label again: fastest, and nobody has proved that it works everywhere
     REDEPLOY = "redeploy"  # export the old version and deploy the file: a new label with the old content, in minutes
     REPOINT = "repoint"  # lead callers to another flow, which is known to be good: no publish, and in seconds
+    ANEW = "anew"  # of a flow that uses a rolled-back module: publish what is live once more
     RESTORE = "restore"  # of an object that is no flow: write what a snapshot of it has
 
 

@@ -14,7 +14,7 @@ from genesys.flows import Operation, Readback
 from receiver.applied import publish_deadline_s, rollback_deadline_s
 from receiver.ending import end
 from receiver.meanwhile import Meanwhile
-from receiver.store import rollbacks, ways_in_vain
+from receiver.store import leases, rollbacks, ways_in_vain
 from receiver.store.database import Transaction
 from receiver.store.leases import Lease
 from receiver.store.rollbacks import IN_VAIN, Permit, Rollback, State
@@ -78,9 +78,11 @@ def settled_at(tools: Tools, rollback: Rollback, permit: Permit) -> float:
 
 
 def could_not_begin(
-    tx: Transaction, tools: Tools, rollback: Rollback, reason: str, problem: str | None, now: float
+    tx: Transaction, tools: Tools, lease: Lease, rollback: Rollback, reason: str, problem: str | None
 ) -> None:
     """Nothing was written, and it counts as begun: the lockout keeps it from being tried again at once."""
+    now = tools.clock(tx)
+    leases.hold(tx, lease, now=now)
     begun = rollbacks.change(tx, rollback, started_at=rollback.started_at or now)
     rollbacks.add_step(tx, begun, reason, at=now, detail={"problem": problem})
     give_up(tx, tools, begun, reason, now)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from receiver.anew import Anew
 from receiver.redeploy import Redeploy
 from receiver.repoint import Repoint
 from receiver.republish import Republish
@@ -15,6 +16,7 @@ WAYS: Mapping[Strategy, Way] = MappingProxyType(
         Strategy.REPUBLISH: Republish(),
         Strategy.REDEPLOY: Redeploy(),
         Strategy.REPOINT: Repoint(),
+        Strategy.ANEW: Anew(),
         Strategy.RESTORE: Restore(),
     }
 )

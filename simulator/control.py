@@ -116,6 +116,7 @@ def _flow(flow: Flow, now: float) -> dict[str, object]:
         "calls_per_min": flow.calls_per_min,
         "live_version": flow.live.label,
         "live_since": flow.stints[-1].start,
+        "uses": dict(flow.bound),
         "shown_version": shown[-1].version if shown else None,
         "publishing": None if flow.operation is None or flow.operation.complete else flow.operation.version,
         "versions": {version.label: version.error_ratio for version in flow.versions.values() if not version.deleted},

@@ -87,6 +87,7 @@ class Flow:
     deleted: bool = False
     locked_by: str | None = None
     operation: Operation | None = None
+    bound: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # the version of each module it uses
 
     @property
     def live(self) -> Version:
@@ -280,8 +281,10 @@ class World:
         self.audit.add(change, at, late_s=self.real_s(self.settings.audit_latency + change.late_s))
 
     def _make_live(self, flow: Flow, label: str, at: float, *, by: str, person: bool = False) -> None:
+        """The version that is live now of each common module is the one that it uses from now on."""
         first = next((stint.dated for stint in flow.stints if stint.version == label), at)
         dated = first if self.switches.date_published == "stays" else at
+        flow.bound = {used: self.flows[used].live.label for used in flow.spec.uses}
         flow.stints.append(Stint(label, at, shown_from=at + self.real_s(self.settings.effect_delay), dated=dated))
         late_s = self.real_s(self.settings.audit_latency)
         self.audit.published(flow.spec.id, flow.spec.name, label, by, at, person=person, late_s=late_s)
@@ -317,6 +320,8 @@ def build(
 ) -> World:
     """The world as it is at `start`; `clients` are the ids of OAuth clients by name."""
     flows = {spec.id: _flow(spec, start, factor) for spec in specs}
+    for flow in flows.values():
+        flow.bound = {used: flows[used].live.label for used in flow.spec.uses}
     audit = AuditTrail(clients)
     past = sorted(
         (version.created_at, flow.spec.id, version.label)

@@ -87,7 +87,8 @@ def _shares(session: Session, org: str | None, url: str | None) -> list[Json] | 
 def _document(api: Api, org: str | None, since: datetime, until: datetime) -> dict[str, Any]:
     """What the report says; one row per flow that was decided about, the one with most rollbacks first."""
     moment = since.isoformat()
-    rollbacks = list(api.every("rollbacks", org=org, since=moment))
+    # What followed a module's rollback was decided there.
+    rollbacks = [one for one in api.every("rollbacks", org=org, since=moment) if one["kind"] != "dependent"]
     verdicts: dict[Flow, Counter[str]] = {}
     begun_by: dict[str, Json] = {}  # the decision that a rollback came of, which is the oldest about it
     for decision in api.every("decisions", org=org, since=moment):

@@ -18,13 +18,15 @@ from receiver.policy import Decision, Verdict
 from receiver.store import outbox
 from receiver.store.alerts import StoredAlert
 from receiver.store.database import Transaction
-from receiver.store.rollbacks import COPY_OF, IN_VAIN, Rollback, State
+from receiver.store.rollbacks import BECAUSE_OF, COPY_OF, IN_VAIN, MODULE_NAME, TO_PUBLISH, Rollback, State
 from receiver.strategy import Strategy
 
 _OF_SOME = (  # common modules, and what is no flow
     "dependents",
     "dependents_count",
     "dependents_problem",
+    BECAUSE_OF,
+    MODULE_NAME,
     "object_type",
     "differences",
     "differences_count",
@@ -82,7 +84,7 @@ class Telling:
             return {}
         if rollback.state is State.AWAITING_APPROVAL:
             return {"approve_url": f"{url}/approve", "deny_url": f"{url}/deny"}
-        can_be_undone = rollback.confirmed_at is not None and not rollback.is_undo
+        can_be_undone = rollback.confirmed_at is not None and rollback.accuses
         return {"undo_url": f"{url}/undo"} if can_be_undone and rollback.state is not State.SUPERSEDED else {}
 
     def _url(self, *path: str) -> str | None:
@@ -103,10 +105,23 @@ def put_end(tx: Transaction, telling: Telling, rollback: Rollback, *, now: float
     """The rollback has reached its end."""
     switched = rollback.confirmed_at is not None
     action = f"SWITCHED_TO_VERSION_{rollback.target_version}" if switched else "NONE"
+    if rollback.is_dependent:
+        _put_dependent(tx, telling, rollback, now)
+        return
     kind = _ENDS[rollback.state]
     if rollback.is_undo:
         succeeded = rollback.state is State.SUCCEEDED
         kind = IncidentType.UNDO_SUCCEEDED if succeeded else IncidentType.UNDO_FAILED
+    _put_rollback(tx, telling, rollback, kind, action, now)
+
+
+def _put_dependent(tx: Transaction, telling: Telling, rollback: Rollback, now: float) -> None:
+    """A flow was published because of its module, or was not; that somebody else has published it is as good."""
+    if rollback.state is State.SUPERSEDED:
+        return
+    succeeded = rollback.state is State.SUCCEEDED
+    action = f"PUBLISHED_VERSION_{rollback.target_version}" if succeeded else "NONE"
+    kind = IncidentType.DEPENDENT_PUBLISHED if succeeded else IncidentType.DEPENDENT_NOT_PUBLISHED
     _put_rollback(tx, telling, rollback, kind, action, now)
 
 
@@ -264,6 +279,7 @@ def _payload(kind: IncidentType, action: str, facts: dict[str, Any], now: float)
         },
         **({"parts": facts["parts"]} if facts.get("parts") else {}),  # which data actions
         **({"changes": facts["changes"]} if facts.get("changes") else {}),  # the most likely first
+        **({TO_PUBLISH: len(facts[TO_PUBLISH])} if facts.get(TO_PUBLISH) else {}),
         **{name: facts[name] for name in _OF_SOME if name in facts},
     }
 

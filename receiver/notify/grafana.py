@@ -27,6 +27,8 @@ _DRAWN = frozenset(
         IncidentType.ROLLBACK_UNVERIFIED,
         IncidentType.UNDO_SUCCEEDED,
         IncidentType.UNDO_FAILED,
+        IncidentType.DEPENDENT_PUBLISHED,
+        IncidentType.DEPENDENT_NOT_PUBLISHED,
         IncidentType.WOULD_HAVE_ROLLED_BACK,
         IncidentType.TEST,
     }

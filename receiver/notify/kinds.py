@@ -18,6 +18,8 @@ class IncidentType(StrEnum):
     APPROVAL_REQUESTED = "APPROVAL_REQUESTED"
     UNDO_SUCCEEDED = "UNDO_SUCCEEDED"
     UNDO_FAILED = "UNDO_FAILED"
+    DEPENDENT_PUBLISHED = "DEPENDENT_PUBLISHED"
+    DEPENDENT_NOT_PUBLISHED = "DEPENDENT_NOT_PUBLISHED"
     WOULD_HAVE_ROLLED_BACK = "WOULD_HAVE_ROLLED_BACK"
     ALERT_PATH_SILENT = "ALERT_PATH_SILENT"
     KNOWN_BAD_DEPLOYED = "KNOWN_BAD_DEPLOYED"
@@ -32,13 +34,14 @@ NEEDS_PEOPLE = frozenset(
         IncidentType.ROLLBACK_UNVERIFIED,
         IncidentType.ROLLBACK_SUPPRESSED,
         IncidentType.UNDO_FAILED,
+        IncidentType.DEPENDENT_NOT_PUBLISHED,
         IncidentType.ALERT_PATH_SILENT,
         IncidentType.KNOWN_BAD_DEPLOYED,
     }
 )
 """The bridge cannot, may not or does not go on alone."""
 
-ENDED_WELL = frozenset({IncidentType.ROLLBACK_SUCCEEDED, IncidentType.UNDO_SUCCEEDED})
+ENDED_WELL = frozenset({IncidentType.ROLLBACK_SUCCEEDED, IncidentType.UNDO_SUCCEEDED, IncidentType.DEPENDENT_PUBLISHED})
 """Nobody has to do anything any more."""
 
 

@@ -96,6 +96,8 @@ class _Told:
             IncidentType.APPROVAL_REQUESTED: f"roll back to {target}?",
             IncidentType.UNDO_SUCCEEDED: f"{target} is live again (undo)",
             IncidentType.UNDO_FAILED: f"undo, {target} live again, FAILED",
+            IncidentType.DEPENDENT_PUBLISHED: "published once more",
+            IncidentType.DEPENDENT_NOT_PUBLISHED: "NOT published once more",
             IncidentType.WOULD_HAVE_ROLLED_BACK: f"would have been rolled back to {target} (observing)",
             IncidentType.ALERT_PATH_SILENT: "No alerts reach the rollback receiver",
             IncidentType.KNOWN_BAD_DEPLOYED: "is known bad, and live",
@@ -169,6 +171,10 @@ class _Told:
             IncidentType.APPROVAL_REQUESTED: [f"Roll back to {target}? You are asked because of: {reason}."],
             IncidentType.UNDO_SUCCEEDED: [f"{live}, by undo{self._ordered()}."],
             IncidentType.UNDO_FAILED: [f"The undo{self._ordered()} failed: {reason}. Look at {thing}."],
+            IncidentType.DEPENDENT_PUBLISHED: [f"It was published once more{self._module()}."],
+            IncidentType.DEPENDENT_NOT_PUBLISHED: [
+                f"It was NOT published once more{self._module()}: {reason}. Publish it in Architect."
+            ],
             IncidentType.WOULD_HAVE_ROLLED_BACK: [f"Observing only: it would have been rolled back to {target}."],
             IncidentType.ALERT_PATH_SILENT: [f"No alerts reach the rollback receiver: {reason}."],
             IncidentType.KNOWN_BAD_DEPLOYED: [f"It is {reason}."],
@@ -182,6 +188,10 @@ class _Told:
     def _ordered(self) -> str:
         by = self._word("ordered_by")
         return f" of {by}" if by else ""
+
+    def _module(self) -> str:
+        module = self._word("module_name")
+        return f" because another version of {module or 'a module'}, which it uses, was made live"
 
     def _besides(self) -> list[str]:
         newer, members = self._word("overwrote_newer"), self.event.get("members")
@@ -208,7 +218,7 @@ class _Told:
         return [f"What is written: {named}{more}."]
 
     def _dependents(self) -> list[str]:
-        """Which flows use a common module: what is done to it does not publish them again."""
+        """Which flows use a common module: what is done to it publishes them again only where that is configured."""
         count, told = self.event.get("dependents_count"), self.event.get("dependents")
         if self._word("dependents_problem"):
             return ["Nobody could tell which flows use this module; none of them is published again."]
@@ -219,6 +229,8 @@ class _Told:
         first = [_Told(one, self.zone) for one in told[:_MAX_CHANGES] if isinstance(one, Mapping)]
         named = ", ".join(one._word("flow_name") or one._word("flow_id") for one in first)
         more = f" and {count - len(first)} more" if count > len(first) else ""
+        if self._number("dependents_to_publish"):
+            return [f"Used by {named}{more}: they are published once more, as they are, once the module is live."]
         return [f"Used by {named}{more}: what is done to the module does not publish them again."]
 
     def _changes(self) -> list[str]:

@@ -40,6 +40,9 @@ ENDS = frozenset(State) - UNDER_WAY
 ASKED = "approval_because"  # among the facts of a rollback for which people were asked
 DENIED_BY = "denied_by"
 IN_VAIN = "ways_in_vain"  # strategies that have had no effect, in their order
+TO_PUBLISH = "dependents_to_publish"  # of a module's rollback: the flows that are published once more
+BECAUSE_OF = "because_of"  # of such a flow: the rollback of the module
+MODULE_NAME = "module_name"  # and its name
 COPY_OF = "copy_of"  # of one by `redeploy`: the version whose content its target has
 
 
@@ -48,6 +51,7 @@ class Kind(StrEnum):
 
     ROLLBACK = "rollback"  # callers fail
     UNDO = "undo"  # a person wants the version back that a rollback took away
+    DEPENDENT = "dependent"  # none is: a flow is published as it is, because a module that it uses was rolled back
 
 
 class Answer(StrEnum):
@@ -111,6 +115,15 @@ class Rollback:
     @property
     def is_undo(self) -> bool:
         return self.kind is Kind.UNDO
+
+    @property
+    def is_dependent(self) -> bool:
+        return self.kind is Kind.DEPENDENT
+
+    @property
+    def accuses(self) -> bool:
+        """It says that a version fails; an undo does not, nor does what follows a module's rollback."""
+        return self.kind is Kind.ROLLBACK
 
     @property
     def is_by_hand(self) -> bool:

@@ -6,14 +6,14 @@ from typing import Any
 
 from receiver.policy import Guard, Verdict
 from receiver.store.decisions import StoredDecision
-from receiver.store.rollbacks import Step
+from receiver.store.rollbacks import MODULE_NAME, TO_PUBLISH, Step
 from receiver.web.reach import reaches
 
 ABOUT_OTHERS = frozenset({Verdict.IN_PROGRESS, Verdict.COMMON_CAUSE, Verdict.INHIBITED})
 """Guards whose finding names other flows: their rollbacks, what of them fails, their alerts."""
 
-OF_OTHERS = frozenset({"changes", "dependents"})
-"""Facts about other objects: who has changed them before the alert, and which flows use a common module."""
+OF_OTHERS = frozenset({"changes", "dependents", TO_PUBLISH, MODULE_NAME})
+"""Facts about other objects: who has changed them before the alert, and which flows use a common module, and which."""
 
 CONCEALED = "not shown: it may be about flows of other divisions"
 

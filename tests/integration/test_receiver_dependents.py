@@ -91,3 +91,14 @@ def test_of_many_flows_the_first_are_named() -> None:
     many = [{"flow_id": str(number), "flow_name": f"Flow {number}", "version": "1.0"} for number in range(20)]
     said = worded(EVENT | {"dependents": many, "dependents_count": 45}, UTC).text
     assert "Used by Flow 0, Flow 1, Flow 2 and 42 more" in said
+
+
+def test_where_they_are_published_once_more_that_is_said() -> None:
+    users = {
+        "dependents": [{"flow_id": "1", "flow_name": "Support"}],
+        "dependents_count": 1,
+        "dependents_to_publish": 1,
+    }
+    assert "Used by Support: they are published once more, as they are, once the module is live." in (
+        worded(EVENT | users, UTC).text
+    )

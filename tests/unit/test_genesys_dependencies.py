@@ -22,7 +22,10 @@ def test_published_flows_are_asked_for_and_told_once_each_by_name() -> None:
     users = [user(2), user(1), user(2, version="3.0"), user(3, deleted=True), user(4, type="COMPOSERSCRIPT")]
     wire = Wire([OPERATIONAL, ok({"entities": users})])
 
-    assert of_module(wire) == [Dependent("f001", "Flow 001", "2.0"), Dependent("f002", "Flow 002", "3.0")]
+    assert of_module(wire) == [
+        Dependent("f001", "Flow 001", "inboundcall", "2.0"),
+        Dependent("f002", "Flow 002", "inboundcall", "3.0"),
+    ]
     build, asked = wire.requests
     assert str(build.url) == f"{API_URL}/api/v2/architect/dependencytracking/build"
     assert asked.url.path == "/api/v2/architect/dependencytracking/consumingresources"

@@ -70,12 +70,17 @@ def test_a_rollback_that_helped_reads_as_it_should() -> None:
         ("APPROVAL_REQUESTED", "Roll back to 13.0? You are asked because of: no_effect."),
         ("UNDO_SUCCEEDED", "13.0 made live 02:51, confirmed, by undo of ann."),
         ("UNDO_FAILED", "The undo of ann failed: no_effect. Look at the flow."),
+        ("DEPENDENT_PUBLISHED", "It was published once more because another version of Hours, which it uses, was "),
+        (
+            "DEPENDENT_NOT_PUBLISHED",
+            "It was NOT published once more because another version of Hours, which it uses, was made live: no_effect. ",
+        ),
         ("WOULD_HAVE_ROLLED_BACK", "Observing only: it would have been rolled back to 13.0."),
         ("KNOWN_BAD_DEPLOYED", "It is no_effect."),
     ],
 )
 def test_each_event_says_what_was_done_and_what_has_to_be(kind: str, sentence: str) -> None:
-    body = told(IncidentType(kind), reason="no_effect", verdict="maintenance", ordered_by="ann")
+    body = told(IncidentType(kind), reason="no_effect", verdict="maintenance", ordered_by="ann", module_name="Hours")
     assert body.startswith(f"{ACCUSED} {sentence}")
     assert body.endswith(ENDING)
 

@@ -96,4 +96,4 @@ def add(pages: Blueprint, console: Console) -> None:
 
 def can_be_undone(rollback: Rollback) -> bool:
     """Whether it is worth offering; whether it is possible is decided when it is ordered."""
-    return rollback.confirmed_at is not None and not rollback.is_undo and rollback.state is not State.SUPERSEDED
+    return rollback.confirmed_at is not None and rollback.accuses and rollback.state is not State.SUPERSEDED
