@@ -71,10 +71,7 @@ def test_a_rollback_that_helped_reads_as_it_should() -> None:
         ("UNDO_SUCCEEDED", "13.0 made live 02:51, confirmed, by undo of ann."),
         ("UNDO_FAILED", "The undo of ann failed: no_effect. Look at the flow."),
         ("DEPENDENT_PUBLISHED", "It was published once more because another version of Hours, which it uses, was "),
-        (
-            "DEPENDENT_NOT_PUBLISHED",
-            "It was NOT published once more because another version of Hours, which it uses, was made live: no_effect. ",
-        ),
+        ("DEPENDENT_NOT_PUBLISHED", "It was NOT published once more because another version of Hours, which it uses, "),
         ("WOULD_HAVE_ROLLED_BACK", "Observing only: it would have been rolled back to 13.0."),
         ("KNOWN_BAD_DEPLOYED", "It is no_effect."),
     ],
