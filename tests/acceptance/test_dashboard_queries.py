@@ -90,7 +90,7 @@ class Incident:
 def incident(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Incident]:
     began = time.time()
     with stacks(tmp_path_factory) as start:
-        stack = start(World())
+        stack = start(World(receiver={"audit": True}))
         await_firing(stack)
         await_end(stack)
         until(lambda: not is_firing(stack), "the alert ends", within_s=FOLLOWS_WITHIN_S)
@@ -317,6 +317,17 @@ def test_annotations_mark_each_change_of_the_live_version_and_the_rollback(incid
     assert [version for version, _ in groupby(version for _, version in within)] == [BAD, GOOD]
     assert within[0][0] < start[1] <= within[-1][0]
     assert start[1] == pytest.approx(moment(the_rollback(incident.stack)["started_at"]), abs=1)
+
+
+@pytest.mark.parametrize("name", ["flow", "overview"])
+def test_an_annotation_marks_what_was_changed_by_whom(incident: Incident, name: str) -> None:
+    found = incident.over_time(annotations(name)["Change"])
+    ((labels, samples),) = [one for one in found if one[0]["object_name"] == "Main IVR"]
+    (told,) = [one for one in the_rollback(incident.stack)["facts"]["changes"] if one["object_name"] == "Main IVR"]
+    assert (labels["object_type"], labels["changed_by"]) == ("flow", told["by"])
+    bad, began = {value / 1000 for _, value in samples}, incident.began
+    assert len(bad) == 1
+    assert began < min(bad) < moment(the_rollback(incident.stack)["started_at"])
 
 
 def test_the_variables_offer_the_organization_and_each_flow_by_its_name(incident: Incident) -> None:
