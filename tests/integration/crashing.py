@@ -134,11 +134,11 @@ def _path(request: httpx.Request) -> str:
 
 
 class MortalTransport(httpx.BaseTransport):
-    """Real HTTP whose requests are steps; an answer that does not come is the end of one as well."""
+    """HTTP, real if nothing else is said, whose requests are steps; so is the end of one that is not answered."""
 
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, steps: Steps, inner: httpx.BaseTransport | None = None) -> None:
         self._steps = steps
-        self._inner = httpx.HTTPTransport()
+        self._inner = inner or httpx.HTTPTransport()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         self._steps.before()

@@ -4,7 +4,7 @@ The objects have been as they are for thirty hours, and were read all that time;
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,9 @@ POLICIES = [
 ]
 
 
+Wrap = Callable[[httpx.BaseTransport], httpx.BaseTransport]
+
+
 class ObjectScene:
     """One database, the simulator, a keeper and receivers that come and go."""
 
@@ -150,14 +153,7 @@ class ObjectScene:
         self.store = Store(self.settings.database_url)
         self.store.migrate()
         self.alertmanager = AlertmanagerInMemory()
-        self.kept = KeptObjects(
-            Objects(self.session(), api_url=URL),
-            self.store,
-            self.settings.objects,
-            {ACTION: MAIN},
-            clock=lambda _: self.time.now,
-            monotonic=lambda: self.time.now,
-        )
+        self.kept = self.kept_in(self.store, self.session())
         self.keeper = Keeper("retail", self.store, self.kept, self.settings.timing, clock=lambda _: self.time.now)
         while self.keeper.read_due():  # what a filter finds is due then
             self.time.pass_(0.001)
@@ -165,9 +161,19 @@ class ObjectScene:
         self.keeper.read_due()
         self.before = {object_id: self.content(object_id) for object_id in TYPES if self.has(object_id)}
 
-    def session(self) -> Session:
+    def kept_in(self, store: Store, session: Session) -> KeptObjects:
+        return KeptObjects(
+            Objects(session, api_url=URL),
+            store,
+            self.settings.objects,
+            {ACTION: MAIN},
+            clock=lambda _: self.time.now,
+            monotonic=lambda: self.time.now,
+        )
+
+    def session(self, wrapped: Wrap = lambda transport: transport) -> Session:
         connection = Connection(
-            transport=httpx.WSGITransport(app=self.app),
+            transport=wrapped(httpx.WSGITransport(app=self.app)),
             clock=Clock(lambda: self.time.now, lambda: self.time.now, self.time.pass_, lambda: 0.5),
         )
         return open_session(
@@ -179,20 +185,23 @@ class ObjectScene:
             connection=connection,
         )
 
-    def receiver(self, name: str = "receiver-1") -> Receiver:
+    def receiver(
+        self, name: str = "receiver-1", *, store: Store | None = None, wrapped: Wrap = lambda transport: transport
+    ) -> Receiver:
+        """With a store of its own, and what it sends `wrapped`, if that is said."""
         action = DataAction(ACTION, MAIN, 3.0)
-        cloud = Platform(self.session(), api_url=URL, data_actions=[action])
-        objects = Objects(self.session(), api_url=URL)
+        cloud = Platform(self.session(wrapped), api_url=URL, data_actions=[action])
+        objects = Objects(self.session(wrapped), api_url=URL)
         routes = Routes(objects, cloud, self.settings.flows, monotonic=lambda: self.time.now)
         return Receiver(
             self.settings,
-            self.store,
+            store or self.store,
             self.time,
             {"retail": cloud},
             self.alertmanager,
             name,
             Analytics(history_s=int(36 * HOUR_S)),
-            objects=self.kept,
+            objects=None if not self.settings.objects else self.kept_in(store or self.store, self.session(wrapped)),
             routes=routes,
         )
 
