@@ -15,7 +15,7 @@ from genesys.organizations import Organization
 from receiver.config import ReceiverSettings
 from receiver.configured import both_of
 from receiver.ctl import render
-from receiver.doctor import cloud, details, divisions, figures, prometheus, reaching, surroundings, versions
+from receiver.doctor import cloud, details, divisions, figures, objects, prometheus, reaching, surroundings, versions
 from receiver.doctor.examination import Finding, State, Step, examine, skipped
 from receiver.outbound import Outbound
 from receiver.strategy import Strategy
@@ -119,7 +119,13 @@ def _organization(settings: ReceiverSettings, organization: Organization, watch_
             *reaching.audit_steps(opened, wanted=settings.audit),
             *divisions.steps(opened, settings.granted),
         ]
-        steps = [*may_ask, *figures.steps(opened), *details.steps(opened), *versions.steps(opened)]
+        steps = [
+            *may_ask,
+            *figures.steps(opened),
+            *details.steps(opened),
+            *versions.steps(opened),
+            *objects.steps(opened, settings.objects, settings.flows),
+        ]
         yield from _told(organization.name, steps)
 
 

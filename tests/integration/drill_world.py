@@ -54,10 +54,10 @@ access:
 class DrillWorld:
     """The simulator behind a socket, and the organization as `organizations.yml` has it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, scenario: str = SCENARIO) -> None:
         self.time = Time()
         self._folder = folder
-        self._simulation = Simulation(parse(SCENARIO), factor=1, seed=1, clock=lambda: self.time.now)
+        self._simulation = Simulation(parse(scenario), factor=1, seed=1, clock=lambda: self.time.now)
         app = create_app(self._simulation, scenario_name="drill", sleep=self.time.pass_)
         self._server = listen("127.0.0.1", 0, app)
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -119,8 +119,8 @@ class DrillWorld:
 
 
 @contextmanager
-def drill_world(folder: Path) -> Iterator[DrillWorld]:
-    made = DrillWorld(folder)
+def drill_world(folder: Path, scenario: str = SCENARIO) -> Iterator[DrillWorld]:
+    made = DrillWorld(folder, scenario)
     try:
         yield made
     finally:
