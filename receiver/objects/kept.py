@@ -3,6 +3,7 @@
 Reading one always keeps what was read, so that whatever is decided about a version can be looked up.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 from genesys.answers import Answer
 from genesys.errors import GenesysError, Gone, Refused, Unavailable
 from genesys.flows import Flow, FlowVersion
+from genesys.log import event
 from genesys.objects import Objects, ObjectType
 from genesys.organizations import Organization, session_of
 from receiver.config import ReceiverSettings
@@ -21,6 +23,8 @@ from receiver.objects.snapshot import snapshot_of
 from receiver.store import objects
 from receiver.store.database import Store, Transaction, clock
 from receiver.store.objects import Key, ObjectState
+
+log = logging.getLogger(__name__)
 
 MOST_FOUND = 100  # objects by one filter
 WRITE_WITHIN_S = 60.0  # far below the publish deadline, after which others take a lost write for proved lost
@@ -82,6 +86,8 @@ class KeptObjects:
     def find(self, kept_as: str) -> None:
         """List the objects that a filter matches, and have them kept. Raises what `Objects.names` raises.
 
+        What is not there any more is forgotten, which the log says.
+
         Raises `Refused` if they are more than MOST_FOUND: the first of them by name are kept, and the rest is not.
         """
         policy = self.filters[kept_as]
@@ -93,9 +99,12 @@ class KeptObjects:
         keep = {one.kept_as for one in elsewhere} | {
             one for one, name in named.items() if one not in own and applying(elsewhere, policy.type, one, name)
         }
-        self._store.transact(
-            objects.listed, Key(policy.org, policy.type.value, kept_as), first, keep=keep, asked_at=asked_at
-        )
+        key = Key(policy.org, policy.type.value, kept_as)
+        forgotten = self._store.transact(objects.listed, key, first, keep=keep, asked_at=asked_at)
+        for object_id, name in forgotten:
+            about = {"org": policy.org, "object_type": policy.type, "object_id": object_id, "object_name": name}
+            cure = "nothing, if it was renamed or deleted; else see the divisions of the OAuth client's role"
+            event(log, logging.WARNING, "object_forgotten", **about, cure=cure)
         if len(own) > MOST_FOUND:
             raise Refused(f"it matches {len(own)} objects, and more than {MOST_FOUND} are not kept: narrow it")
 

@@ -64,7 +64,7 @@ class ObjectPolicy(Settings):
     @property
     def kept_as(self) -> str:
         """The id under which it is kept; a filter under one of its own, with what came of the listings."""
-        return self.id or f"{FILTER}{self.name}"
+        return self.id or f"{FILTER}{self.type}:{self.name}"
 
     def of(self, object_id: str) -> Self:
         """The entry as it applies to one object that it names."""

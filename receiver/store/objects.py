@@ -77,18 +77,24 @@ def want(tx: Transaction, org: str, *, now: float, object_ids: Iterable[str] | N
     tx.execute(statement.values(wanted_at=now))
 
 
-def listed(tx: Transaction, key: Key, found: Mapping[str, str], *, keep: Iterable[str], asked_at: float) -> None:
+def listed(
+    tx: Transaction, key: Key, found: Mapping[str, str], *, keep: Iterable[str], asked_at: float
+) -> list[tuple[str, str]]:
     """A filter, kept as `key`, matches these objects: each is known from now on by its id and its name.
 
     Of the type what is neither found nor to `keep` is not known any more; its snapshots are, for if it comes back.
+    The answer are the ids and names of those.
     """
     for object_id, name in found.items():
         new = key._replace(object_id=object_id)._asdict() | {"name": name, "due_at": asked_at, "problem": ""}
         statement = _insert(tx, objects).values(**new, asked_at=0.0)
         tx.execute(statement.on_conflict_do_update(index_elements=list(objects.primary_key), set_={"name": name}))
     of_type = (objects.c.org == key.org, objects.c.object_type == key.object_type)
-    tx.execute(sa.delete(objects).where(*of_type, objects.c.object_id.not_in([*found, *keep])))
+    others = objects.c.object_id.not_in([*found, *keep])
+    gone = tx.execute(sa.delete(objects).where(*of_type, others).returning(objects.c.object_id, objects.c.name))
+    forgotten = sorted((row.object_id, row.name) for row in gone)
     tx.execute(sa.update(objects).where(*_of(objects, key)).values(name="", read_at=asked_at, problem=""))
+    return forgotten
 
 
 def failed(tx: Transaction, key: Key, problem: str, *, retry_at: float) -> None:

@@ -282,9 +282,10 @@ def newest(
 
 
 def newest_of_each_flow(tx: Transaction) -> list[Rollback]:
-    """The newest rollback of every flow that has one, shadow ones left out."""
+    """The newest rollback of every flow that has one; shadow ones, and those that followed a module's, left out."""
     rows: dict[tuple[str, str], Rollback] = {}
-    query = sa.select(rollbacks).where(sa.not_(rollbacks.c.shadow)).order_by(rollbacks.c.created_at)
+    real = sa.and_(sa.not_(rollbacks.c.shadow), rollbacks.c.kind != Kind.DEPENDENT.value)
+    query = sa.select(rollbacks).where(real).order_by(rollbacks.c.created_at)
     for rollback in _rollbacks(tx, query):
         rows[rollback.org, rollback.object_id] = rollback
     return list(rows.values())

@@ -18,7 +18,7 @@ from tests.integration.test_receiver_objects import approve
 
 ROUTES = {"org": "retail", "type": "ivr", "name": "Main*", "flow_id": MAIN, "mode": "approve", "owner": "team-voice"}
 SCHEDULES = {"org": "retail", "type": "schedule", "name": "*", "flow_id": MAIN, "mode": "approve"}
-AS_FILTER = "name:Main*"
+AS_FILTER = "name:ivr:Main*"
 
 
 def scene(folder: Path, *policies: dict[str, Any], **changes: Any) -> Any:
@@ -48,7 +48,7 @@ def problem_of(here: ObjectScene, kept_as: str) -> str:
 
 def test_what_a_filter_matches_is_kept_under_its_own_id_and_nothing_else_is(tmp_path: Path) -> None:
     with scene(tmp_path, ROUTES, SCHEDULES | {"name": "Sundays"}) as here:
-        assert known(here) == [AS_FILTER, IVR, "name:Sundays"]
+        assert known(here) == [AS_FILTER, IVR, "name:schedule:Sundays"]
         assert here.live(IVR)
 
 
@@ -61,7 +61,7 @@ def test_an_entry_by_id_applies_before_a_filter(tmp_path: Path) -> None:
 
 def test_the_first_filter_that_matches_applies(tmp_path: Path) -> None:
     with scene(tmp_path, ROUTES | {"name": "Main line", "owner": "first"}, ROUTES) as here:
-        assert known(here) == ["name:Main line", IVR, AS_FILTER]
+        assert known(here) == ["name:ivr:Main line", IVR, AS_FILTER]
         assert here.kept.policies[IVR].owner == "first"
 
 
@@ -71,20 +71,27 @@ def test_another_organization_s_filter_finds_nothing_here(tmp_path: Path) -> Non
         assert here.settings.of("retail").objects[0].owner == "team-voice"
 
 
-def test_what_is_new_is_found_and_what_is_gone_is_forgotten(tmp_path: Path) -> None:
+def test_one_glob_for_two_types_is_two_filters(tmp_path: Path) -> None:
+    with scene(tmp_path, ROUTES | {"name": "*"}, SCHEDULES) as here:
+        assert known(here) == ["name:ivr:*", IVR, "name:schedule:*", SCHEDULE]
+
+
+def test_what_is_new_is_found_and_what_is_gone_is_forgotten(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
     with scene(tmp_path, SCHEDULES | {"name": "Week*"}) as here:
-        assert known(here) == ["name:Week*", SCHEDULE]
+        assert known(here) == ["name:schedule:Week*", SCHEDULE]
         version = here.live(SCHEDULE)
         rename(here, SCHEDULE, "Closed", "schedule")
         pass_a_turn(here)
-        assert known(here) == ["name:Week*"]
+        assert known(here) == ["name:schedule:Week*"]
+        assert "object_forgotten org=retail object_type=schedule object_id=weekdays object_name=Weekdays" in caplog.text
         rename(here, SCHEDULE, "Weekdays", "schedule")
         pass_a_turn(here)
-        assert known(here) == ["name:Week*", SCHEDULE]
+        assert known(here) == ["name:schedule:Week*", SCHEDULE]
         assert here.live(SCHEDULE) == version, "what it was like is known still"
         here.happen({"event": "delete_object", "type": "schedule", "id": SCHEDULE})
         pass_a_turn(here)
-        assert known(here) == ["name:Week*"]
+        assert known(here) == ["name:schedule:Week*"]
 
 
 def test_a_listing_that_is_refused_is_told_and_forgets_nothing(
@@ -108,8 +115,8 @@ def test_of_too_many_the_first_are_kept_and_people_are_told(tmp_path: Path) -> N
     policy = {"org": "retail", "type": "queue", "name": "Queue*", "mode": "ignore"}
     with scene(tmp_path, policy, scenario=parse(json.dumps(many))) as here:
         pass_a_turn(here)
-        assert known(here) == ["name:Queue*", *[f"q{number}" for number in range(MOST_FOUND)]]
-        assert "matches 101 objects" in problem_of(here, "name:Queue*")
+        assert known(here) == ["name:queue:Queue*", *[f"q{number}" for number in range(MOST_FOUND)]]
+        assert "matches 101 objects" in problem_of(here, "name:queue:Queue*")
 
 
 def test_one_that_was_found_is_restored_like_any_other(tmp_path: Path) -> None:
