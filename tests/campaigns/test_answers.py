@@ -152,7 +152,7 @@ def incident(seed: int, *strategies: str) -> Incident:
 def untold(incident: Incident) -> list[str]:
     """Attempts of which people were not told as they must be: start and end once each; of a refusal before a write.
 
-    It is told to have begun with its first write; an export that comes to nothing only ends.
+    It is told to have begun with its first write; an export that comes to nothing, or too late, only ends.
     """
     found = []
     for attempt in incident.attempts:
@@ -160,7 +160,8 @@ def untold(incident: Incident) -> list[str]:
         told = [one["incident_type"] for one in incident.told if one["rollback_id"] == rollback.id]
         end = "ROLLBACK_SUCCEEDED" if rollback.state is State.SUCCEEDED else "ROLLBACK_FAILED"
         begin = ["AUTO_ROLLBACK_TRIGGERED"] if attempt.publishes else []
-        if told != ([] if rollback.started_at is None else [*begin, end]):
+        has_begun = rollback.started_at is not None or rollback.reason == "deadline"
+        if told != ([*begin, end] if has_begun else []):
             found.append(f"{rollback.id}: {told}")
     return found if incident.told else [*found, "nobody was told anything"]
 
