@@ -93,24 +93,19 @@ class KeptObjects:
         policy = self.filters[kept_as]
         asked_at = self._store.transact(self._clock)
         named = self._genesys.names(policy.type)
-        own = {one: name for one, name in named.items() if self._is_found_by(policy, one, name)}
-        first = dict(sorted(own.items(), key=lambda one: (one[1], one[0]))[:MOST_FOUND])
-        elsewhere = [one for one in self._entries if one.type is policy.type]
-        keep = {one.kept_as for one in elsewhere} | {
-            one for one, name in named.items() if one not in own and applying(elsewhere, policy.type, one, name)
-        }
+        entries = {one: applying(self._entries, policy.type, one, name) for one, name in named.items()}
+        own = [one for one, entry in entries.items() if entry is not None and entry.name == policy.name]
+        found = {one: named[one] for one in sorted(own, key=lambda one: (named[one], one))[:MOST_FOUND]}
+        others = {one for one, entry in entries.items() if entry is not None and entry.name != policy.name}
+        keep = {one.kept_as for one in self._entries} | others
         key = Key(policy.org, policy.type.value, kept_as)
-        forgotten = self._store.transact(objects.listed, key, first, keep=keep, asked_at=asked_at)
+        forgotten = self._store.transact(objects.listed, key, found, keep=keep, asked_at=asked_at)
         for object_id, name in forgotten:
             about = {"org": policy.org, "object_type": policy.type, "object_id": object_id, "object_name": name}
             cure = "nothing, if it was renamed or deleted; else see the divisions of the OAuth client's role"
             event(log, logging.WARNING, "object_forgotten", **about, cure=cure)
         if len(own) > MOST_FOUND:
             raise Refused(f"it matches {len(own)} objects, and more than {MOST_FOUND} are not kept: narrow it")
-
-    def _is_found_by(self, policy: ObjectPolicy, object_id: str, name: str) -> bool:
-        applies = applying(self._entries, policy.type, object_id, name)
-        return applies is not None and applies.kept_as == object_id and applies.name == policy.name
 
     def key(self, object_id: str) -> Key:
         policy = self.policies[object_id]

@@ -27,7 +27,9 @@ class ObjectStanding:
 
     @property
     def name(self) -> str:
-        return (self.state.name if self.state is not None else "") or self.policy.kept_as
+        if self.policy.is_filter:
+            return f"every one named {self.policy.name}"
+        return (self.state.name if self.state is not None else "") or self.policy.id
 
     @property
     def live(self) -> Stint | None:

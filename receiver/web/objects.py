@@ -119,7 +119,7 @@ def blueprint(store: Store, tokens: Tokens, settings: ReceiverSettings, orgs: Co
 def find(tx: Transaction, settings: ReceiverSettings, org: str, object_type: str, object_id: str) -> ObjectStanding:
     """Raises Problem 404 for an object that is not configured."""
     for one in object_standings(tx, settings, [org]):
-        if (one.policy.type.value, one.policy.id) == (object_type, object_id):
+        if (one.key.object_type, one.key.object_id) == (object_type, object_id):
             return one
     raise not_found("there is no such object in `objects` of receiver.yml")
 
@@ -149,7 +149,7 @@ def _object(one: ObjectStanding) -> ObjectAnswer:
     return {
         "org": one.policy.org,
         "object_type": one.policy.type.value,
-        "object_id": one.policy.id,
+        "object_id": one.key.object_id,
         "name": one.name,
         "mode": one.policy.mode.value,
         "owner": one.policy.owner,

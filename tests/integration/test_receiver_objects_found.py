@@ -4,6 +4,7 @@ import json
 import logging
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -12,9 +13,11 @@ from receiver.objects.kept import MOST_FOUND, KeptObjects
 from receiver.objects.standing import object_standings
 from receiver.store import objects as object_store
 from receiver.store.rollbacks import State
+from receiver.web.app import create_app
 from simulator.scenario import parse
 from tests.integration.object_world import GROUP, IVR, MAIN, SCENARIO, SCHEDULE, URL, ObjectScene, object_scene
 from tests.integration.test_receiver_objects import approve
+from tests.integration.test_receiver_objects_shown import AS_OPERATOR
 
 ROUTES = {"org": "retail", "type": "ivr", "name": "Main*", "flow_id": MAIN, "mode": "approve", "owner": "team-voice"}
 SCHEDULES = {"org": "retail", "type": "schedule", "name": "*", "flow_id": MAIN, "mode": "approve"}
@@ -164,3 +167,21 @@ def test_what_no_filter_matches_is_not_touched(tmp_path: Path, object_id: str, l
         here.run(here.receiver(), 10)
         assert here.verdicts() == ["unknown_contract"]
         assert not here.writes()
+
+
+def test_people_see_the_filter_and_what_it_matches(tmp_path: Path) -> None:
+    with scene(tmp_path) as here:
+        client = create_app(here.store, here.settings, ["retail"], here.receiver().metrics, lambda: ()).test_client()
+        listed = client.get("/api/v1/objects", headers=AS_OPERATOR).get_json()["objects"]
+        assert [(one["object_id"], one["name"]) for one in listed] == [
+            (AS_FILTER, "every one named Main*"),
+            (IVR, "Main line"),
+        ]
+        assert (listed[0]["live_version"], bool(listed[0]["read_at"])) == (None, True)
+        for path in ("/console/objects", f"/console/objects/retail/ivr/{quote(AS_FILTER)}"):
+            shown = client.get(path, headers=AS_OPERATOR)
+            assert (shown.status_code, "every one named Main*" in shown.text) == (200, True)
+        assert (
+            f"/console/objects/retail/ivr/{quote(AS_FILTER, safe=':*')}"
+            in client.get("/console/objects", headers=AS_OPERATOR).text
+        )

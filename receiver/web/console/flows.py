@@ -91,7 +91,7 @@ def add(pages: Blueprint, console: Console) -> None:
                 "read": ledger.reading(tx, org),
             }
             kept = next(
-                (one for one in object_standings(tx, console.settings, [org]) if one.policy.id == flow_id), None
+                (one for one in object_standings(tx, console.settings, [org]) if one.key.object_id == flow_id), None
             )
         if not found and kept is None and not values["rollbacks"] and not values["decisions"]:
             raise not_found(f"no live flow {flow_id} of {org} was listed")
