@@ -78,3 +78,30 @@ def read_back(flow: Flow, *, accused: str, target: str, operation_id: str | None
     if ours and operation is not None and operation.status == "FAILURE":
         return Readback.FAILED
     return Readback.PENDING
+
+
+def read_back_anew(
+    flow: Flow, *, version: str, operation_id: str | None, operation_before: str | None, published_before: float | None
+) -> Readback | None:
+    """Judge a publish of the `version` that is live anyway; None where somebody else's operation hides what came of it.
+
+    Only a newer date of the version, or the operation, can tell: ours, or, if the answer was lost, the publish that
+    was not there before. A person's publish of the same version is as good.
+    """
+    operation = flow.operation
+    if operation is not None and not operation.complete:
+        return Readback.PENDING
+    if flow.live_version != version:
+        return Readback.OVERTAKEN
+    if (
+        published_before is not None
+        and flow.live_published_at is not None
+        and flow.live_published_at > published_before
+    ):
+        return Readback.DONE
+    if operation is None or operation.id == operation_before:
+        return Readback.PENDING
+    if operation.id == operation_id:
+        return Readback.DONE if operation.status == "SUCCESS" else Readback.FAILED
+    is_publish = operation.action == "PUBLISH" and operation.status == "SUCCESS"
+    return Readback.DONE if is_publish else None

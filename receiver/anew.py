@@ -8,7 +8,7 @@ version, can say that it was published.
 from dataclasses import dataclass
 from functools import partial
 
-from genesys.flows import Flow, Operation, Readback
+from genesys.flows import Operation, Readback, read_back_anew
 from receiver.readback import is_busy, meanwhile, operation_before, published_before
 from receiver.store import ways_in_vain
 from receiver.store.database import Transaction
@@ -37,15 +37,22 @@ class Anew:
         flow = tools.reader.flow(rollback.object_id)
         if flow.value is None:
             return Sight(None, flow.problem)
-        seen, operation = _seen(flow.value, rollback, permit), flow.value.operation
+        seen = read_back_anew(
+            flow.value,
+            version=permit.target_version,
+            operation_id=permit.operation_id,
+            operation_before=operation_before(rollback),
+            published_before=published_before(rollback),
+        )
         versions = tools.reader.versions(rollback.object_id) if seen is Readback.DONE else None
         if versions is not None and versions.value is None and not settled:
             return None
         known = None if versions is None else versions.value
+        operation = flow.value.operation
         return Sight(
-            seen,
+            seen or Readback.PENDING,
             settled=settled,
-            busy=is_busy(flow.value),
+            busy=is_busy(flow.value) or seen is None,
             accepted=rollback.state is State.CONFIRMING,
             error=operation.error if operation else None,
             changes=None if known is None else meanwhile(rollback, known, permit.target_version),
@@ -58,18 +65,3 @@ def _is_in_vain(tx: Transaction, org: str) -> bool:
 
 def _send(tools: Tools, rollback: Rollback, permit: Permit) -> Operation:
     return tools.genesys.publish(rollback.object_id, permit.target_version)
-
-
-def _seen(flow: Flow, rollback: Rollback, permit: Permit) -> Readback:
-    if is_busy(flow):
-        return Readback.PENDING
-    if flow.live_version != permit.target_version:
-        return Readback.OVERTAKEN
-    before, operation = published_before(rollback), flow.operation
-    if None not in (before, flow.live_published_at) and flow.live_published_at > before:  # type: ignore[operator]
-        return Readback.DONE
-    if operation is None or operation.id == operation_before(rollback):
-        return Readback.PENDING
-    if operation.status == "SUCCESS":  # a lost answer names none; then it is whoever's came after our look
-        return Readback.DONE if permit.operation_id in (None, operation.id) else Readback.PENDING
-    return Readback.FAILED if operation.id == permit.operation_id else Readback.PENDING

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genesys.flows import Flow, Operation, Readback, read_back
+from genesys.flows import Flow, Operation, Readback, read_back, read_back_anew
 
 OURS = Operation("op-1", complete=True, action="PUBLISH", status="SUCCESS")
 RUNNING = replace(OURS, complete=False, status="STARTED")
@@ -68,3 +68,33 @@ def test_done_is_never_said_unless_the_target_is_live_and_nothing_is_under_way(l
     if read_back(flow, accused="14.0", target="13.0", operation_id=operation_id) is Readback.DONE:
         assert live == "13.0"
         assert operation is None or operation.complete
+
+
+THEIRS = replace(OURS, id="op-2")
+SAVED = replace(THEIRS, action="SAVE")
+EARLIER = replace(OURS, id="op-0")
+# Live version, its date (it was 100.0), operation; what is said if the operation is known, and if the answer was lost.
+ANEW_CASES = {
+    "ours succeeded": ("13.0", 100.0, OURS, Readback.DONE, Readback.DONE),
+    "ours runs": ("13.0", 100.0, RUNNING, Readback.PENDING, Readback.PENDING),
+    "ours failed": ("13.0", 100.0, FAILED, Readback.FAILED, None),
+    "nothing is new": ("13.0", 100.0, EARLIER, Readback.PENDING, Readback.PENDING),
+    "no operation is told": ("13.0", 100.0, None, Readback.PENDING, Readback.PENDING),
+    "no operation is told, and the date is newer": ("13.0", 101.0, None, Readback.DONE, Readback.DONE),
+    "the date is newer than what hides ours": ("13.0", 101.0, SAVED, Readback.DONE, Readback.DONE),
+    "somebody published it as well": ("13.0", 100.0, THEIRS, Readback.DONE, Readback.DONE),
+    "somebody saved it since": ("13.0", 100.0, SAVED, None, None),
+    "another version is live": ("14.0", 101.0, THEIRS, Readback.OVERTAKEN, Readback.OVERTAKEN),
+    "another version is live while something runs": ("14.0", 101.0, RUNNING, Readback.PENDING, Readback.PENDING),
+    "the date is told no more": ("13.0", None, EARLIER, Readback.PENDING, Readback.PENDING),
+}
+
+
+@pytest.mark.parametrize(("live", "dated", "operation", "known", "lost"), ANEW_CASES.values(), ids=ANEW_CASES.keys())
+def test_a_publish_of_what_is_live_is_judged_by_its_operation_and_its_date(live, dated, operation, known, lost):
+    flow = replace(FLOW, live_version=live, live_published_at=dated, operation=operation)
+    for operation_id, said in (("op-1", known), (None, lost)):
+        found = read_back_anew(
+            flow, version="13.0", operation_id=operation_id, operation_before="op-0", published_before=100.0
+        )
+        assert found is said
