@@ -53,7 +53,8 @@ def _planned(
     tx: Transaction, tools: Tools, module: Rollback, told: Mapping[str, Any], position: int, now: float
 ) -> Rollback:
     flow_id, version, flow_type = told["flow_id"], told["version"], told["flow_type"]
-    same = [one for one in rollbacks.of_flow(tx, module.org, flow_id, shadow=False) if one.accused_version == version]
+    earlier = rollbacks.of_flow(tx, module.org, flow_id, shadow=False)
+    tries = [one.try_number for one in earlier if one.accused_version == version]  # the oldest are not kept for ever
     lasts_s = publish_deadline_s(tools.timing, flow_type)
     rollback_id = str(uuid4())
     facts = {name: told[name] for name in ("flow_name", "flow_type")}
@@ -66,7 +67,7 @@ def _planned(
         object_id=flow_id,
         accused_version=version,
         live_since=0.0,  # as far as is known before the flow is read
-        try_number=len(same) + 1,
+        try_number=max(tries, default=0) + 1,
         shadow=False,
         target_version=version,
         state=State.PLANNED,
