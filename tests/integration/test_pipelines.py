@@ -346,16 +346,17 @@ def test_a_window_is_closed_also_when_the_deployment_fails(world: World) -> None
     assert world.windows() == []
 
 
-# Whoever runs the tests in the background has it ignored, and a shell leaves it so.
-_HEEDS_SIGINT = (
-    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+# Whoever runs the tests in the background (`&`, nohup) has these ignored, and a shell leaves it so.
+_HEEDS_SIGNALS = (
+    "import os, signal, sys; [signal.signal(one, signal.SIG_DFL) for one in (signal.SIGINT, signal.SIGHUP)]; "
+    "os.execv(sys.argv[1], sys.argv[1:])"
 )
 
 
 def start(world: World) -> subprocess.Popen[bytes]:
     """A deployment with a window that has got as far as the file `running`."""
     deploying = subprocess.Popen(
-        [sys.executable, "-c", _HEEDS_SIGINT, f"{SCRIPTS}/deploy.sh", world.repository.environ["PUBLISH"]],
+        [sys.executable, "-c", _HEEDS_SIGNALS, f"{SCRIPTS}/deploy.sh", world.repository.environ["PUBLISH"]],
         cwd=world.repository.folder,
         env={**world.repository.environ, "ORG": "retail", "WINDOW": "30m"},
         stdout=subprocess.DEVNULL,
