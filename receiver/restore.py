@@ -36,11 +36,11 @@ class Restore:
         sight = Republish().look(tools, rollback, permit, asked_at=asked_at)
         if sight is None or sight.seen is not Readback.OVERTAKEN:
             return sight
-        shown = tools.reader.flow(rollback.object_id).value
-        if shown is None or shown.live_version is None:
-            return sight
-        accused, target = rollback.accused_version, permit.target_version
-        if not _kept(tools).is_between(rollback.object_id, accused, target, shown.live_version):
+        shown = tools.reader.flow(rollback.object_id)
+        if shown.value is None:  # whose change it is, nobody can say without
+            return Sight(None, shown.problem)
+        live, accused, target = shown.value.live_version, rollback.accused_version, permit.target_version
+        if live is None or not _kept(tools).is_between(rollback.object_id, accused, target, live):
             return sight
         if not sight.settled:
             return replace(sight, seen=Readback.PENDING)

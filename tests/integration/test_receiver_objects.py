@@ -269,6 +269,21 @@ def test_a_table_that_is_restored_in_part_is_said_to_be_and_left_to_people(here:
     assert written(here) == WRITES[TABLE][:2]
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_table_that_can_be_read_now_and_then_is_said_to_be_restored_in_part_too(tmp_path: Path, seed: int) -> None:
+    """What one reading shows and the next one does not is nobody else's change."""
+    with object_scene(tmp_path, seed=seed) as here:
+        receiver = asked(here, TABLE)
+        approve(here)
+        while not here.writes():
+            here.fault(fault("status", "POST", status=409))
+            here.run(receiver, 2)
+        read = {"method": "GET", "path_prefix": "/api/v2/flows/datatables"}
+        here.fault({"kind": "throttle", "retry_after": 600.0, "probability": 0.4, "match": read})
+        done = here.run_to_the_end(receiver)
+        assert (done.state, done.reason) == (State.FAILED, "publish_failed")
+
+
 def test_what_the_keeper_sees_right_before_the_write_is_not_overwritten(here: ObjectScene) -> None:
     """It is somebody else's change, that nobody has approved to take back."""
     kept = asked(here, SCHEDULE).tools["retail"].objects
