@@ -112,7 +112,7 @@ def test_what_is_written_has_one_effect(size: Size, figures: Figures, what: str)
 
 
 def test_a_table_is_as_it_was_or_people_are_told(size: Size, figures: Figures) -> None:
-    """Row by row: what is restored in part is said to be, or that nobody knows; people may have the rest restored then."""
+    """Row by row: what is restored in part, or may be, is said to be; people may have the rest restored then."""
     incidents = [restored(TABLE, SEED + number) for number in range(size.of(short=6, full=120))]
     figures(line_of("data table", incidents))
     for one in incidents:
