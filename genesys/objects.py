@@ -17,8 +17,9 @@ from genesys.errors import Refused
 from genesys.http import Request
 
 PAGE_SIZE = 100
-MAX_LISTED = 5_000  # of one type: fifty calls
-MAX_ROWS = 5_000  # of one data table: fifty calls
+MOST = 5_000  # of one list: fifty calls
+MAX_LISTED = MOST  # objects of one type
+MAX_ROWS = MOST  # of one data table
 
 
 class ObjectType(StrEnum):
@@ -95,21 +96,11 @@ class Objects:
         Raises `Refused` for more than MAX_LISTED, `Unavailable` where not every one was told, else what
         `Session.read` raises: never a part of them.
         """
-        deadline, path = self._session.deadline(), _PATHS[object_type]
-        names: dict[str, str] = {}
-        number, count, total = 1, 1, 0
-        while number <= min(count, MAX_LISTED // PAGE_SIZE):
-            params = {"pageNumber": str(number), "pageSize": str(PAGE_SIZE)}
-            told = self._session.read(Request("GET", f"{self._api}/{path}", path, params=params), deadline=deadline)
-            page = Answer(path, told)
-            count, total = page.count("pageCount"), page.count("total")
-            if total > MAX_LISTED:
-                raise Refused(f"there are {total} of type {object_type}, and more than {MAX_LISTED} are not listed")
-            names |= {one.text("id"): one.text("name") for one in page.items("entities")}
-            number += 1
-        if len(names) != total:
-            raise unexpected(path, f"{len(names)} of {total} were told; they may change just now")
-        return names
+        path = _PATHS[object_type]
+        too_many = f"there are {{}} of type {object_type}, and more than {MAX_LISTED} are not listed"
+        deadline, url = self._session.deadline(), f"{self._api}/{path}"
+        found = self._every(url, path, "id", deadline=deadline, things="objects", too_many=too_many)
+        return {object_id: one.text("name") for object_id, (one, _) in found.items()}
 
     def close(self) -> None:
         """Close the connections."""
@@ -140,20 +131,36 @@ class Objects:
         return f"{self._api}/flows/datatables/{quote(table_id, safe='')}/rows"
 
     def _rows(self, url: str, deadline: float) -> Mapping[str, Mapping[str, Any]]:
-        endpoint = _ROWS
-        rows: dict[str, Mapping[str, Any]] = {}
+        too_many = f"the data table has {{}} rows, and more than {MAX_ROWS} are not read"
+        params = {"showbrief": "false"}
+        found = self._every(url, _ROWS, "key", deadline=deadline, things="rows", too_many=too_many, params=params)
+        return {key: raw for key, (_, raw) in found.items()}
+
+    def _every(
+        self,
+        url: str,
+        endpoint: str,
+        key: str,
+        *,
+        deadline: float,
+        things: str,
+        too_many: str,
+        params: Mapping[str, str] = MappingProxyType({}),
+    ) -> Mapping[str, tuple[Answer, Mapping[str, Any]]]:
+        """Every entity of a list by its `key`, page by page: all or none. `too_many` says how many there are."""
+        found: dict[str, tuple[Answer, Mapping[str, Any]]] = {}
         number, count, total = 1, 1, 0
-        while number <= min(count, MAX_ROWS // PAGE_SIZE):
-            params = {"showbrief": "false", "pageNumber": str(number), "pageSize": str(PAGE_SIZE)}
-            told = self._session.read(Request("GET", url, endpoint, params=params), deadline=deadline)
+        while number <= min(count, MOST // PAGE_SIZE):
+            asked = {**params, "pageNumber": str(number), "pageSize": str(PAGE_SIZE)}
+            told = self._session.read(Request("GET", url, endpoint, params=asked), deadline=deadline)
             page = Answer(endpoint, told)
             count, total = page.count("pageCount"), page.count("total")
-            if total > MAX_ROWS:
-                raise Refused(f"the data table has {total} rows, and more than {MAX_ROWS} are not read")
+            if total > MOST:
+                raise Refused(too_many.format(total))
             assert isinstance(told, dict)  # noqa: S101 - or `Answer` had raised
             listed = told.get("entities") or ()
-            rows |= {row.text("key"): raw for row, raw in zip(page.items("entities"), listed, strict=True)}
+            found |= {one.text(key): (one, raw) for one, raw in zip(page.items("entities"), listed, strict=True)}
             number += 1
-        if len(rows) != total:
-            raise unexpected(endpoint, f"{len(rows)} of {total} rows were told; they may change just now")
-        return rows
+        if len(found) != total:
+            raise unexpected(endpoint, f"{len(found)} of {total} {things} were told; they may change just now")
+        return found

@@ -183,8 +183,8 @@ def _record(
 
     And the alert is as it was where a person has ordered what becomes of its version.
     """
-    ordered = not rollback.accuses or rollback.is_by_hand
-    by = {"overridden_by": rollback.facts["ordered_by"]} if ordered and not rollback.is_dependent else {}
+    by_people = rollback.is_undo or rollback.is_by_hand
+    by = {"overridden_by": rollback.facts["ordered_by"]} if by_people else {}
     about = replace(alert, object_id=rollback.object_id, version=rollback.accused_version)
     decisions.add(
         tx,
@@ -194,7 +194,7 @@ def _record(
         facts=facts_of(facts) | by,
         receiver=tools.receiver,
         rollback_id=rollback.id,
-        about_alert=not ordered,
+        about_alert=rollback.accuses and not rollback.is_by_hand,
     )
     after_commit(tx, lambda: tools.metrics.decided(decision.verdict))
 

@@ -51,6 +51,13 @@ SHORT = Plan(kills=15, bad=1)
 FULL = Plan(kills=1000, bad=5)
 
 
+def problems_of_end(rollback: Rollback, effects: int) -> list[str]:
+    """It has worked with one effect, or had none, and says so."""
+    end = (rollback.state, rollback.reason)
+    found = [] if end[0] is State.SUCCEEDED or end == NO_EFFECT else [f"ended as {end}"]
+    return found if effects == (end != NO_EFFECT) else [*found, f"{effects} effects, ended as {end}"]
+
+
 @dataclass(frozen=True)
 class Story:
     """One incident, what was sent for it, each with its permit, and how its rollback ended."""
@@ -65,12 +72,7 @@ class Story:
 
     def problems(self) -> list[str]:
         """One effect; a second send only after a proven non-effect; and where there is none at all, the end says so."""
-        found = []
-        end = (self.rollback.state, self.rollback.reason)
-        if end[0] is not State.SUCCEEDED and end != NO_EFFECT:
-            found.append(f"ended as {end}")
-        if self.effects != (end != NO_EFFECT):
-            found.append(f"{self.effects} effects, ended as {end}")
+        found = problems_of_end(self.rollback, self.effects)
         for (earlier, _), (later, _) in pairwise(self.sent):
             after_s = later.at - earlier.at
             if earlier.effect_at is not None or after_s < TIMING["publish_deadline_s"]:

@@ -24,7 +24,7 @@ from tests.campaigns.incidents import VARIANTS, Incident, Kind, payload
 from tests.campaigns.killers import Killings, Pace, killing
 from tests.campaigns.postmen import Postmen
 from tests.campaigns.scene import ENDS_WITHIN_S, TIMING, Scene, scene
-from tests.campaigns.test_kills import CLOCK_OFFSETS_S, FAULTS, FULL, NO_EFFECT, SEED, SHORT
+from tests.campaigns.test_kills import CLOCK_OFFSETS_S, FAULTS, FULL, SEED, SHORT, problems_of_end
 from tests.conftest import StartSimulator
 
 ORG = "retail"
@@ -97,12 +97,7 @@ class Story:
 
     def problems(self) -> list[str]:
         """One effect, or none and the end says so; nothing was written without a permit of its own."""
-        found = []
-        end = (self.rollback.state, self.rollback.reason)
-        if end[0] is not State.SUCCEEDED and end != NO_EFFECT:
-            found.append(f"ended as {end}")
-        if self.effects != (end != NO_EFFECT):
-            found.append(f"{self.effects} effects, ended as {end}")
+        found = problems_of_end(self.rollback, self.effects)
         if self.writes > len(self.permits):
             found.append(f"{self.writes} writes, {len(self.permits)} permits")
         return [f"{self.broken}: {problem}" for problem in found]

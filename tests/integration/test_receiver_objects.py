@@ -87,8 +87,8 @@ def test_an_object_is_restored_once_a_person_agrees(here: ObjectScene, object_id
     assert written(here) == WRITES[object_id]
 
 
-@pytest.mark.parametrize("object_id", RESTORABLE)
-def test_what_was_restored_is_undone_when_a_person_orders_it(here: ObjectScene, object_id: str) -> None:
+def changed_and_restored(here: ObjectScene, object_id: str) -> tuple[Any, Rollback]:
+    """What somebody made of it, and the rollback that a person agreed to."""
     here.change(object_id)
     changed = here.content(object_id)
     here.time.pass_(1.0)
@@ -97,7 +97,12 @@ def test_what_was_restored_is_undone_when_a_person_orders_it(here: ObjectScene, 
     here.accuse(object_id)
     here.run(here.receiver(), 10)
     approve(here)
-    first = here.run_to_the_end(here.receiver())
+    return changed, here.run_to_the_end(here.receiver())
+
+
+@pytest.mark.parametrize("object_id", RESTORABLE)
+def test_what_was_restored_is_undone_when_a_person_orders_it(here: ObjectScene, object_id: str) -> None:
+    changed, first = changed_and_restored(here, object_id)
     with here.store.begin() as tx:
         orders.undo(tx, first, here.settings, by="ann", reason="was right", now=here.time.now)
     undone = here.run_to_the_end(here.receiver())

@@ -82,15 +82,7 @@ def test_callers_are_led_elsewhere_and_back(tmp_path: Path, switches: dict[str, 
 def test_an_object_is_restored_and_that_undone(tmp_path: Path, object_id: str, switches: dict[str, Any]) -> None:
     with object_scene(tmp_path) as here:
         turn(here, switches)
-        here.change(object_id)
-        changed = here.content(object_id)
-        here.time.pass_(1.0)
-        here.see(object_id)
-        here.time.pass_(960.0)
-        here.accuse(object_id)
-        here.run(here.receiver(), 10)
-        restoring.approve(here)
-        done = here.run_to_the_end(here.receiver())
+        changed, done = restoring.changed_and_restored(here, object_id)
         assert done.state is State.SUCCEEDED, done.reason
         assert here.content(object_id) == here.before[object_id]
         regret(here)

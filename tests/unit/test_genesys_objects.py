@@ -165,7 +165,7 @@ def test_where_there_is_none_the_list_is_empty() -> None:
 @pytest.mark.parametrize(
     ("page", "problem", "why"),
     [
-        (listed(["a"], total=2, count=1), Unavailable, "1 of 2 were told"),
+        (listed(["a"], total=2, count=1), Unavailable, "1 of 2 objects were told"),
         (listed(["a"], total=MAX_LISTED + 1, count=51), Refused, "5001 of type ivr"),
         (ok({"entities": [{"id": "a"}], "total": 1, "pageCount": 1}), Unavailable, "name"),
         (ok({"entities": []}), Unavailable, "pageCount"),
