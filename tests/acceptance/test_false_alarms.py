@@ -42,8 +42,9 @@ ESTABLISHED = {  # every flow of the scenario `backend-outage`, with its live ve
     "9b1d6c0e-5c4b-4f0e-8f1e-6f2f3f9b7a03": "3.0",  # Order Status
 }
 
-# One seed, the same callers; only how they fall into minutes differs from run to run. Computed for twelve ways of that:
-# with these the plain rule fires each time, and no window ever comes nearer to an accusation than 1.3 errors.
+# How it flaps is said by `tests/unit/test_simulator_scenario.py`. One seed, the same callers; only how they fall into
+# minutes differs from run to run. Computed for twelve ways of that: with these the plain rule fires each time, and no
+# window ever comes nearer to an accusation than 1.3 errors.
 FLAPPING_SEED = 12
 
 
@@ -53,8 +54,6 @@ def test_a_ratio_that_flaps_around_the_threshold_is_left_alone_until_it_flaps_fa
     stack = start_stack(World(scenario="flapping", seed=FLAPPING_SEED))
     _await_end_of_timeline(stack)
     look_on(lambda: assert_untouched(stack), for_s=stack.seconds(FOR_S))
-    sides = [is_above for is_above, _ in groupby(_above_threshold(stack, "1m"), key=lambda seen: seen[1])]
-    assert sides.count(True) >= 2, "above the threshold, back, and above it again"
     _assert_the_plain_rule_would_have_fired(stack)
     assert stack.prometheus(f"{ACCUSED}[1h]") == [], "never beyond chance"
     assert_never_fired(stack)
@@ -72,7 +71,7 @@ def test_single_calls_that_fail_at_night_are_left_alone_until_as_many_fail_in_no
 ) -> None:
     stack = start_stack(World(scenario="low-traffic"))
     until(
-        lambda: any(above for _, above in _above_threshold(stack, "5m")),
+        lambda: any(above for _, above in _above_threshold(stack)),
         "the first call has failed",
         within_s=FIRES_WITHIN_S,
     )
@@ -145,16 +144,16 @@ def _await_end_of_timeline(stack: Stack) -> None:
     )
 
 
-def _above_threshold(stack: Stack, window: str) -> list[tuple[float, bool]]:
-    """When the rules were evaluated (Unix seconds), and whether the version's ratio was above the flow's threshold."""
+def _above_threshold(stack: Stack) -> list[tuple[float, bool]]:
+    """When the rules were evaluated (Unix s), and whether the newest five minutes were above the flow's threshold."""
     thresholds = stack.prometheus(f'max(genesys_flow_threshold_ratio{{flow_id="{FLOW}"}})')
     limit = max((float(sample["value"][1]) for sample in thresholds), default=1.0)
-    found = stack.prometheus(f'org_flow:genesys_flow_error_ratio{{{WATCHED},window="{window}"}}[1h]')
+    found = stack.prometheus(f'org_flow:genesys_flow_error_ratio{{{WATCHED},window="5m"}}[1h]')
     return [(at, float(ratio) > limit) for series in found for at, ratio in series["values"]]
 
 
 def _assert_the_plain_rule_would_have_fired(stack: Stack) -> None:
     """The ratio of the newest five minutes was above the threshold for long enough, at every evaluation."""
-    runs = groupby(_above_threshold(stack, "5m"), key=lambda seen: seen[1])
+    runs = groupby(_above_threshold(stack), key=lambda seen: seen[1])
     moments = [[at for at, _ in run] for is_above, run in runs if is_above]
     assert max((run[-1] - run[0] for run in moments), default=0.0) >= stack.seconds(FOR_S)
