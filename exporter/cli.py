@@ -19,7 +19,7 @@ from exporter.config import ExporterConfig
 from exporter.configured import EXISTING_FILE, both_of
 from exporter.memory import collect_seldom, return_large_blocks
 from exporter.page import Board
-from exporter.poller import Poller, offset_of
+from exporter.poller import EACH_S, Poller, share_of, spread_s
 from exporter.process import ProcessMetrics
 from exporter.reader import OrganizationReader
 from exporter.web import Server, application, bind
@@ -135,7 +135,7 @@ def run(organizations: Organizations, config: ExporterConfig) -> None:
     board = Board(names, process, stale_after_s=config.stale_after_s, clock=time.time)
     server = _bind(config, board)
     pollers = [
-        _started(f"poll-{organization.name}", partial(_poll, organization, config, board, process, stop))
+        _started(f"poll-{organization.name}", partial(_poll, organization, len(names), config, board, process, stop))
         for organization in organizations.organizations
     ]
     _started("serve", server.serve_forever)
@@ -158,16 +158,24 @@ def _bind(config: ExporterConfig, board: Board) -> Server:
 
 
 def _poll(
-    organization: Organization, config: ExporterConfig, board: Board, process: ProcessMetrics, stop: threading.Event
+    organization: Organization,
+    organizations: int,
+    config: ExporterConfig,
+    board: Board,
+    process: ProcessMetrics,
+    stop: threading.Event,
 ) -> None:
-    """The work of one organization's thread, until `stop` is set."""
+    """The work of the thread of one of so many organizations, until `stop` is set."""
     org, analytics = organization.name, organization.analytics
+    # Several exporters may poll one organization: another host or another port is another name.
+    share = share_of(f"{org} {socket.gethostname()} {config.listen}")
+    if stop.wait(share * EACH_S * organizations):  # the first polls are the longest, and would all begin at once
+        return
     transfers = Signal.ROUTING_SHIFT in config.signals
     with closing(open_organization(organization, observe=process.observer(org), transfers=transfers)) as cloud:
         reader = OrganizationReader(org, cloud, analytics, tell_revisions=partial(process.add_revisions, org))
         baselines = BaselineKeeper(org, cloud, analytics, interval_s=config.baseline_interval_s, signals=config.signals)
-        # Several exporters may poll one organization: another host or another port is another name.
-        offset_s = offset_of(f"{org} {socket.gethostname()} {config.listen}", config.poll_interval_s)
+        offset_s = share * spread_s(organizations, config.poll_interval_s)
         budget = Budget(org, lambda: cloud.rate_limit, reserve_ratio=organization.reserve_ratio, now=time.time)
         put_off_s = partial(process.count_put_off, org, budget.put_off_s)
         poller = Poller(

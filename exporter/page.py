@@ -4,6 +4,7 @@ Pollers publish, scrapes read; neither waits for the other. A scrape puts pieces
 together that were rendered and compressed before, and never calls Genesys Cloud.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import is_not
@@ -19,6 +20,8 @@ from genesys.dialect import RateLimit
 
 Pieces = Mapping[str, Piece]
 """An organization's sample lines by metric name, without HELP and TYPE."""
+
+BEGUN_EVERY_S = 1.0  # at most: with 200 organizations a page has 40 MB, and each of them publishes
 
 _HEADERS = {metric.name: compressed(header(metric)) for metric in metrics.SNAPSHOT_METRICS}
 
@@ -65,11 +68,13 @@ class Board:
         self._stale_after_s = stale_after_s
         self._clock = clock
         self._begun: tuple[list[Pieces], Beginning | None] = ([], None)
+        self._begun_at = -math.inf
 
     def publish(self, published: Published) -> None:
         """Replace what the organization had, at once and as a whole."""
         self._published[published.org] = published
-        self._beginning(self.all())  # here, and not in the next scrape
+        if not 0 <= self._clock() - self._begun_at < BEGUN_EVERY_S:
+            self._beginning(self.all())  # here, and not in the next scrape
 
     def last(self, org: str) -> Published:
         return self._published[org]
@@ -104,7 +109,7 @@ class Board:
         known, beginning = self._begun
         if beginning is None or len(known) != len(fresh) or any(map(is_not, known, fresh)):
             beginning = begin(_pieces(fresh))
-            self._begun = (fresh, beginning)
+            self._begun, self._begun_at = (fresh, beginning), now
         return beginning
 
 

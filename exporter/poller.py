@@ -20,6 +20,8 @@ from genesys.log import event
 log = logging.getLogger(__name__)
 
 OFFSET_PARTS = 12  # of the interval: polls begin in the first five seconds of a minute by default
+EACH_S = 0.1  # ... or in as many tenths of a second as there are organizations: none waits for a processor for long
+MOST_PARTS = 2  # of the interval, however many there are
 
 
 class Poller:
@@ -109,14 +111,18 @@ def next_poll(now: float, interval_s: float) -> float:
     return last_tick(now, interval_s) + interval_s
 
 
-def offset_of(poller: str, interval_s: float) -> float:
-    """How long after the full minute the polls of `poller` begin: the same at each start, another for each name.
+def share_of(poller: str) -> float:
+    """At which part of the time in which polls begin those of `poller` do, in [0, 1).
 
-    So the polls of many organizations and exporters do not reach Genesys Cloud
-    in the same second.
+    It is the same at each start, and another for each name. So the polls of many
+    organizations and exporters do not reach Genesys Cloud in the same second.
     """
-    share = int.from_bytes(sha256(poller.encode()).digest()[:4], "big") / 2**32
-    return share * interval_s / OFFSET_PARTS
+    return int.from_bytes(sha256(poller.encode()).digest()[:4], "big") / 2**32
+
+
+def spread_s(organizations: int, interval_s: float) -> float:
+    """In how many seconds after the full minute the polls of so many organizations begin."""
+    return min(interval_s / MOST_PARTS, max(interval_s / OFFSET_PARTS, EACH_S * organizations))
 
 
 def _cure(error: GenesysError) -> str:

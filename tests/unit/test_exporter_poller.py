@@ -17,7 +17,7 @@ from exporter.config import ExporterConfig
 from exporter.live import LiveVersion
 from exporter.metrics import CATALOGUE, SNAPSHOT_METRICS
 from exporter.page import Board
-from exporter.poller import Poller, last_tick, next_poll, offset_of
+from exporter.poller import Poller, last_tick, next_poll, share_of, spread_s
 from exporter.process import ProcessMetrics
 from exporter.reader import OrganizationReader
 from genesys.budget import PutOff, nothing
@@ -396,15 +396,24 @@ def test_ticks_are_multiples_of_the_interval() -> None:
 
 def test_polls_of_different_organizations_and_exporters_begin_at_different_seconds_always_the_same() -> None:
     names = [f"{org} {host} 0.0.0.0:9742" for org in ("retail", "claims", "travel") for host in ("a", "b")]
-    offsets = [offset_of(name, 60.0) for name in names]
+    shares = [share_of(name) for name in names]
 
-    assert offsets == [offset_of(name, 60.0) for name in names]
-    assert len({round(offset, 2) for offset in offsets}) == len(names)
-    assert all(0 <= offset < CONFIG.poll_interval_s / 12 for offset in offsets)
-    assert offset_of("retail a 0.0.0.0:9742", 2.0) == pytest.approx(offsets[0] / 30), "time-lapse"
+    assert shares == [share_of(name) for name in names]
+    assert len({round(share, 3) for share in shares}) == len(names)
+    assert all(0 <= share < 1 for share in shares)
 
 
-@given(offset_s=st.floats(0, 5, exclude_max=True), start_s=st.floats(0, 60), settle_s=st.floats(0, 300))
+@pytest.mark.parametrize(
+    ("organizations", "interval_s", "expected"),
+    [(1, 60.0, 5.0), (50, 60.0, 5.0), (200, 60.0, 20.0), (1000, 60.0, 30.0), (3, 6.0, 0.5)],
+)
+def test_the_more_organizations_the_longer_the_time_in_which_their_polls_begin(
+    organizations: int, interval_s: float, expected: float
+) -> None:
+    assert spread_s(organizations, interval_s) == pytest.approx(expected)
+
+
+@given(offset_s=st.floats(0, 30, exclude_max=True), start_s=st.floats(0, 60), settle_s=st.floats(0, 300))
 def test_whatever_the_offset_polls_are_as_of_full_minutes_and_each_finds_one_new_settled_minute(
     offset_s: float, start_s: float, settle_s: float
 ) -> None:
