@@ -9,7 +9,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from receiver import publishing, republish
+from receiver import publishing, redeploy, republish
 from receiver.config import ReceiverSettings
 from receiver.policy import Decision, Limits, Verdict
 from receiver.situation import Situation
@@ -53,20 +53,22 @@ def sqlite_files() -> Iterator[Databases]:
         yield SqliteFiles(Path(folder))
 
 
-def settings_in(folder: Path) -> ReceiverSettings:
+def settings_in(folder: Path, *ways_back: str) -> ReceiverSettings:
+    back = {"ways_back": list(ways_back or ("republish",))}
     return settings_of(
         folder,
         flows=[
-            {"match": {"id": "shadow"}, "mode": "observe"},
-            {"match": {"id": ASKED}, "mode": "approve"},
-            {"match": "*", "mode": "auto"},
+            {"match": {"id": "shadow"}, "mode": "observe", **back},
+            {"match": {"id": ASKED}, "mode": "approve", **back},
+            {"match": "*", "mode": "auto", **back},
         ],
         alertmanagers=["http://alertmanager:9093"],
         webhooks=[{"name": "pager", "url": "http://127.0.0.1:9/"}],
         budget_per_flow=BUDGET_PER_FLOW,
         budget_per_org=BUDGET_PER_ORG,
         common_cause_min_flows=99,  # every flow fails
-        timing={"target_min_live_s": 600.0},  # so that many versions would do as a target
+        # So that many versions would do as a target, and that no job takes longer than a publish.
+        timing={"target_min_live_s": 600.0, "redeploy_deadline_s": 180.0},
     )
 
 
@@ -97,33 +99,56 @@ def line_of(tally: Tally, name: str, seconds: float) -> str:
     return (
         f"{name} {tally.steps:,} steps in {tally.examples:,} examples, {counts['rounds']:,} rounds of "
         f"{counts['processes']:,} processes, {counts['crashes']:,} crashes, {counts['interruptions']:,} interruptions, "
-        f"{counts['publishes']:,} publishes with {counts['effects']:,} effects, {counts['sent again']:,} of them "
-        f"after a proven non-effect, {counts['approved']:,} approvals, {counts['undone']:,} undos and "
-        f"{counts['by hand']:,} orders by hand, {seconds:.0f} s"
+        f"{counts['publishes']:,} publishes ({counts['files']:,} by a file) with {counts['effects']:,} effects, "
+        f"{counts['sent again']:,} of them after a proven non-effect, {counts['approved']:,} approvals, "
+        f"{counts['undone']:,} undos and {counts['by hand']:,} orders by hand, {seconds:.0f} s"
     )
 
 
+SHORT = {"SQLite": 1_200, "PostgreSQL": 400}
+FULL = {"SQLite": 80_000, "PostgreSQL": 20_000}
+SHORT_OF_OTHERS = {"SQLite": 600, "PostgreSQL": 200}
+FULL_OF_OTHERS = {"SQLite": 20_000, "PostgreSQL": 5_000}
+
+
+@pytest.mark.parametrize(
+    ("ways_back", "short", "full"),
+    [
+        (("republish",), SHORT, FULL),
+        (("redeploy",), SHORT_OF_OTHERS, FULL_OF_OTHERS),
+        (("republish", "redeploy"), SHORT_OF_OTHERS, FULL_OF_OTHERS),
+    ],
+    ids=lambda value: " then ".join(value) if isinstance(value, tuple) else "",
+)
 def test_whatever_happens_in_whatever_order_every_promise_is_kept(
-    size: Size, figures: Figures, tmp_path: Path, postgresql_url: str
+    size: Size,
+    figures: Figures,
+    tmp_path: Path,
+    postgresql_url: str,
+    ways_back: tuple[str, ...],
+    short: Mapping[str, int],
+    full: Mapping[str, int],
 ) -> None:
-    steps = size.of(short={"SQLite": 1_200, "PostgreSQL": 400}, full={"SQLite": 80_000, "PostgreSQL": 20_000})
+    steps = size.of(short=short, full=full)
     tallies = {name: Tally() for name in steps}
     lines = []
     with sqlite_files() as files:
         try:
             for databases in (files, PostgresqlDatabases(postgresql_url)):
                 begun, tally = time.monotonic(), tallies[databases.name]
-                setting = Setting(databases, settings_in(tmp_path), tally)
+                setting = Setting(databases, settings_in(tmp_path, *ways_back), tally)
                 machine = type("Machine", (Campaign,), {"setting": setting})
                 try:
                     drive(machine, tally, steps=steps[databases.name])
                 finally:
                     lines.append(line_of(tally, databases.name, time.monotonic() - begun))
         finally:
-            figures(f"stateful: {'; '.join(lines)} (seed {SEED})")
+            figures(f"stateful, {' then '.join(ways_back)}: {'; '.join(lines)} (seed {SEED})")
     for name, tally in tallies.items():
         assert tally.steps >= steps[name]
         assert tally.counts["effects"], f"{name}: no publish had an effect"
+    files = sum(tally.counts["files"] for tally in tallies.values())
+    assert ("redeploy" in ways_back) == bool(files), f"{files} files were sent"
     if size is Size.FULL:  # in a few examples chance may leave any of them out
         for what in ("crashes", "interruptions", "approved", "undone", "by hand"):
             assert all(tally.counts[what] for tally in tallies.values()), f"not tried: {what}"
@@ -172,12 +197,13 @@ def decided_before(_facts: Situation, _limits: Limits, _overridden: frozenset[Ve
 class Bug:
     """What is put in whose place, where rounds are interrupted to find it, and which promises it breaks."""
 
-    module: ModuleType | type[Process]
+    module: ModuleType | type[Any]
     name: str
-    planted: Callable[..., Any]
+    planted: Callable[..., Any] | property
     aim: Aim
     breaks: frozenset[str]
     otherwise: str = "effective"
+    ways_back: tuple[str, ...] = ("republish",)
 
 
 def _once(seam: str, nth: st.SearchStrategy[int], act: choices.Acts) -> st.SearchStrategy[list[Interruption]]:
@@ -223,6 +249,15 @@ PLANTED = {
         frozenset({"one_effect_of_a_rollback", "never_two_publishes_under_way"}),
         otherwise="lost before",
     ),
+    "a file that is given up before its time": Bug(
+        redeploy._After,
+        "settled",
+        property(lambda _: True),
+        _raced,
+        frozenset({"one_effect_of_a_rollback"}),
+        otherwise="lost before",
+        ways_back=("redeploy",),
+    ),
     "a sender that ignores its permit": Bug(
         Process, "_monotonic", lambda _: 0.0, _stalled, frozenset({"with_a_permit_in_force"})
     ),
@@ -236,7 +271,7 @@ PLANTED = {
 def test_a_planted_bug_is_found(bug: Bug, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bug.module, bug.name, bug.planted)
     with sqlite_files() as files:
-        setting = Setting(files, settings_in(tmp_path), Tally(), bug.otherwise)
+        setting = Setting(files, settings_in(tmp_path, *bug.ways_back), Tally(), bug.otherwise)
         machine = type("Machine", (Aimed,), {"setting": setting, "aim": staticmethod(bug.aim)})
         with pytest.raises(AssertionError) as found:
             drive(machine, setting.tally, steps=6_000, phases=[Phase.generate])

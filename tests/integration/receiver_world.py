@@ -15,6 +15,7 @@ from genesys.dialect import GenesysCloud, RateLimit
 from genesys.errors import GenesysError, Gone, Refused, Unavailable
 from genesys.evidence import Evidence, Outcomes
 from genesys.flows import Flow, FlowVersion, Operation
+from genesys.jobs import Jobs
 from genesys.organizations import Analytics
 from genesys.stints import Stint
 from receiver.alertmanager import Alertmanagers
@@ -118,7 +119,7 @@ class GenesysInMemory:
     """`genesys.dialect.GenesysCloud` over a few flows; counts what is published."""
 
     rate_limit: RateLimit | None = None
-    jobs = None
+    jobs: Jobs | None = None
     dependencies = None
 
     def __init__(self, time: Time, *flows: FlowInGenesys) -> None:

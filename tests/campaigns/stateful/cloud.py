@@ -1,12 +1,15 @@
 """One organization's Genesys Cloud: fast, with every way in which a publish may go, and seams around every request."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from genesys.errors import GenesysError, Gone, NotAllowed, Refused, Throttled, Unavailable
 from genesys.evidence import Evidence, Outcomes
 from genesys.flows import Flow, FlowVersion, Operation
+from genesys.jobs import JobStatus
+from tests.campaigns.stateful.jobs import CampaignJobs
 from tests.integration.receiver_world import AlertmanagerInMemory, FlowInGenesys, GenesysInMemory, Time
 
 _LOST = Unavailable("no usable answer")
@@ -35,6 +38,11 @@ class Outcome:
     shows: bool = False  # its operation is seen under way until the effect, or for ever
     fails: bool = False
     followed_by: bool = False  # somebody publishes a new version right after the effect
+
+    @property
+    def is_told(self) -> bool:
+        """That it has no effect its operation says, or will."""
+        return self.fails or (self.shows and self.effect_after_s is None)
 
 
 OUTCOMES: Mapping[str, Outcome] = {
@@ -65,13 +73,24 @@ OUTCOMES: Mapping[str, Outcome] = {
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One publish as Genesys Cloud sees it; `effect_at` is what no receiver can know."""
+    """One publish, or file, as Genesys Cloud sees it; `effect_at` is what no receiver can know."""
 
     at: float
     org: str
     flow_id: str
-    version: str
+    version: str  # what is to be live again
+    made: str  # the label under which it will: of a file a new one
     outcome: Outcome
+
+    @property
+    def by_file(self) -> bool:
+        return self.made != self.version
+
+    @property
+    def never_came(self) -> bool:
+        """It was refused, or lost on its way there."""
+        lost = self.outcome.raises is not None and not self.outcome.shows and self.effect_at is None
+        return self.outcome.refused or lost
 
     @property
     def effect_at(self) -> float | None:
@@ -98,13 +117,27 @@ class CampaignGenesys(GenesysInMemory):
         self._looked = looked
         self.outcomes: list[str] = []  # of the next publishes
         self.otherwise = "effective"
+        self.jobs = CampaignJobs(self)
+        self.uploads: dict[str, Sent] = {}  # by deploy job
+        self._given_up: list[Sent] = []
 
     def new_version(self, flow_id: str) -> str:
-        """A label that the flow has not had yet."""
-        return f"{max(float(version) for _, version in self.of(flow_id).timeline) + 1:.1f}"
+        """A label that the flow has not had yet, and that nobody will give it who has begun to."""
+        to_come = [version for _, other, version, _ in self._effects if other == flow_id]
+        had = [version for _, version in self.of(flow_id).timeline]
+        return f"{max(map(float, [*had, *to_come])) + 1:.1f}"
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Around a request that changes no flow; raises where Genesys Cloud does not answer."""
+        self._reach("before a read")
+        self._read()
+        yield
+        self._reach("after a read")
 
     def end_operations(self) -> None:
         """What would never end is given up."""
+        self._given_up += [one for one in self.uploads.values() if one.effect_at is None]
         pending = {operation.id for *_, operation in self._effects}
         for flow in self._known.values():
             if flow.operation is not None and not flow.operation.complete and flow.operation.id not in pending:
@@ -143,22 +176,52 @@ class CampaignGenesys(GenesysInMemory):
         return Evidence(start, end, bucket_s, found)
 
     def publish(self, flow_id: str, version: str) -> Operation:
+        return self._write(flow_id, version)
+
+    def deploy(self, flow_id: str, version: str, job_id: str) -> None:
+        """The file of a version is sent to where a job waits for it."""
+        self._write(flow_id, version, job_id)
+
+    def status_of(self, job_id: str) -> JobStatus:
+        """How far a deploy job is."""
+        self._let_effects_happen()
+        sent = self.uploads.get(job_id)
+        if sent is None or sent.never_came:
+            return JobStatus.REGISTERED
+        if sent.outcome.fails or sent in self._given_up:
+            return JobStatus.FAILURE
+        if sent.outcome.shows and sent.effect_at is None:
+            return JobStatus.STARTED
+        return JobStatus.SUCCESS if self._time.now >= (sent.effect_at or 0.0) else JobStatus.STARTED
+
+    def _write(self, flow_id: str, version: str, job_id: str | None = None) -> Operation:
         self._reach("before the publish")
         self._let_effects_happen()
         name = self.outcomes.pop(0) if self.outcomes else self.otherwise
-        outcome = OUTCOMES["409" if self._known[flow_id].locked_by else name]
-        sent = Sent(self._time.now, self._org, flow_id, version, outcome)
+        if self._known[flow_id].locked_by:
+            name = "409" if job_id is None else "operation fails"  # the storage takes a file whatever becomes of it
+        made = version if job_id is None else self._copy_of(flow_id, version)
+        sent = Sent(self._time.now, self._org, flow_id, version, made, OUTCOMES[name])
+        if job_id is not None:
+            self.uploads[job_id] = sent
         self._sent(sent)
         self.published.append((sent.at, flow_id, version))
         operation = Operation(
             f"op-{self._org}-{next(self._operations)}", complete=False, action="PUBLISH", status="STARTED"
         )
         self._take_effect(sent, operation)
-        self._time.pass_(outcome.takes_s)
+        self._time.pass_(sent.outcome.takes_s)
         self._reach("after the publish")
-        if outcome.raises is not None:
-            raise outcome.raises
+        if sent.outcome.raises is not None:
+            raise sent.outcome.raises
         return operation
+
+    def _copy_of(self, flow_id: str, version: str) -> str:
+        """A new label for what is the same thing as a version, and fails its callers as often."""
+        flow, made = self.of(flow_id), self.new_version(flow_id)
+        flow.content[made] = flow.content.get(version, f"content of {version}")
+        flow.error_ratio[made] = flow.error_ratio.get(version, 0.0)
+        return made
 
     def _take_effect(self, sent: Sent, operation: Operation) -> None:
         flow = self._known[sent.flow_id]
@@ -167,7 +230,7 @@ class CampaignGenesys(GenesysInMemory):
         elif sent.outcome.shows:
             flow.operation = operation
         if sent.effect_at is not None:
-            self._effects.append((sent.effect_at, flow.id, sent.version, operation))
+            self._effects.append((sent.effect_at, flow.id, sent.made, operation))
         if sent.effect_at is not None and sent.outcome.followed_by:
             theirs = Operation("theirs", complete=True, action="PUBLISH", status="SUCCESS")
             self._effects.append((sent.effect_at + 1, flow.id, self.new_version(flow.id), theirs))

@@ -15,7 +15,7 @@ LOCKOUT_S = 900.0
 DEPLOYMENT_S = 600.0
 PERMIT_S = 5.0
 PROOF_S = 195.0  # permit_s + timeout_s + publish_deadline_s: so long after the permit a lost publish may take effect
-MAX_SENDS = 2  # refused ones aside
+MAX_SENDS = 2  # by each way back, refused ones aside
 BUDGET_PER_FLOW, BUDGET_PER_ORG = 3, 8
 
 Broken = Iterator[str]
@@ -134,7 +134,9 @@ def nothing_without_people_where_they_are_asked(attempt: Attempt, permit: Permit
         yield f"{attempt.id} goes to {permit.target}, and people agreed to {past.approved.get(attempt.id)}"
     if attempt.is_undo:
         first = past.rows.attempts.get(past.undos.get(attempt.id, ""))
-        if first is None or (permit.target, attempt.accused) != (first.accused, first.target):
+        made = {one.sent.made for one in past.of(first.id) if one.had_effect} if first else set()
+        known = first is not None and (permit.target, attempt.accused) == (first.accused, first.target)
+        if not known or (made and attempt.accused not in made):
             yield f"{attempt.id} makes {permit.target} live instead of {attempt.accused}; to undo was {first}"
 
 
@@ -156,7 +158,7 @@ def never_what_it_restored(attempt: Attempt, _permit: Permit, _process: str, pas
         return
     for publish in past.publishes:
         same = (publish.attempt.org, publish.attempt.flow_id) == (attempt.org, attempt.flow_id)
-        restored = same and publish.sent.version == attempt.accused and publish.had_effect
+        restored = same and publish.sent.made == attempt.accused and publish.had_effect
         if restored and past.rows.attempts[publish.attempt.id].state != "superseded":
             yield f"{attempt.accused} of {attempt.flow_id} was made live by {publish.attempt.id}"
 
@@ -199,17 +201,19 @@ def never_two_publishes_under_way(publish: Publish, past: Past) -> Broken:
 
 
 def one_effect_of_a_rollback(publish: Publish, past: Past) -> Broken:
-    """A second publish only after the first is proved to have had no effect, and at most one such."""
+    """A second publish only after the first is proved to have had no effect, and at most one such by each way back."""
     earlier = [one for one in past.of(publish.attempt.id) if one.wrote]
     for other in earlier:
         if other.had_effect:
             yield f"{publish.attempt.id} sent again after {other.sent}"
-        if publish.sent.at < other.permit.issued_at + PROOF_S:
+        if publish.sent.at < other.permit.issued_at + PROOF_S and not other.sent.outcome.is_told:
             yield f"{publish.attempt.id} sent again {publish.sent.at - other.sent.at:.0f} s after {other.sent}"
-        if past.rows.permits[other.permit.attempt_id, other.permit.number].answer == "accepted":
+        accepted = past.rows.permits[other.permit.attempt_id, other.permit.number].answer == "accepted"
+        if accepted and other.sent.by_file == publish.sent.by_file:
             yield f"{publish.attempt.id} sent again after an accepted publish"
-    if len(earlier) >= MAX_SENDS:
-        yield f"{publish.attempt.id} sent {len(earlier) + 1} times"
+    same_way = [one for one in earlier if one.sent.by_file == publish.sent.by_file]
+    if len(same_way) >= MAX_SENDS:
+        yield f"{publish.attempt.id} sent {len(same_way) + 1} times"
 
 
 def never_a_quarantined_target(publish: Publish, past: Past) -> Broken:

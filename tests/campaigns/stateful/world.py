@@ -151,6 +151,7 @@ class World:
             return
         publish = Publish(sent, given[1], given[0], run.process)
         self.tally.counts["publishes"] += 1
+        self.tally.counts["files"] += sent.by_file
         self.tally.counts["effects"] += publish.had_effect
         self.tally.counts["undone"] += publish.attempt.is_undo
         self.tally.counts["approved"] += publish.attempt.approved_by is not None
