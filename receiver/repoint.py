@@ -48,9 +48,14 @@ class Repoint:
         flow = tools.reader.flow(rollback.object_id)
         if flow.value is None:
             return Sight(None, flow.problem)
+        policy = _policy(tools, flow.value)
+        if policy is not None and tools.routes is not None:
+            try:
+                tools.routes.check(policy)
+            except GenesysError as problem:  # the flow alone does not tell where its callers are led
+                return Sight(None, str(problem))
         sight = Sight(Readback.PENDING, settled=asked_at >= settled_at(tools, rollback, permit))
         sight = replace(sight, accepted=rollback.state is State.CONFIRMING)
-        policy = _policy(tools, flow.value)
         wanted = permit.target_version if rollback.is_undo or policy is None else label_of(policy)
         if flow.value.live_version == wanted:
             return replace(sight, seen=Readback.DONE, live=wanted)

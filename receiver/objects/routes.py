@@ -11,7 +11,7 @@ from typing import Any
 
 from genesys.answers import Answer
 from genesys.dialect import GenesysCloud
-from genesys.errors import Gone, Refused, Unavailable
+from genesys.errors import Gone, NotAllowed, Refused, Unavailable
 from genesys.evidence import Columns, Evidence
 from genesys.flows import Flow
 from genesys.objects import Objects, ObjectType
@@ -55,11 +55,22 @@ class Routes:
         return first_match(self._policies, flow).repoint
 
     def shown(self, flow: Flow) -> Flow:
-        """The flow as its callers meet it. Raises what `Objects.read` raises."""
+        """The flow as its callers meet it. Raises what `Objects.read` raises, but for these.
+
+        What does not exist, in this organization or any more, leads nobody. What may not be read cannot have been
+        written either, unless it has been read before: other ways back do not wait for it.
+        """
         policy = self.of(flow)
         if policy is None:
             return flow
-        now = self._genesys.read(policy.type, policy.id)
+        try:
+            now = self._genesys.read(policy.type, policy.id)
+        except Gone:
+            now = {}
+        except NotAllowed:
+            if flow.id in self._led_elsewhere:
+                raise
+            now = {}
         if not _leads_elsewhere(policy, now, flow.id):
             self._led_elsewhere.pop(flow.id, None)
             return flow
@@ -76,6 +87,10 @@ class Routes:
             (flow_id, label_of(policy)): together(evidence, policy.flow_id)
             for flow_id, policy in list(self._led_elsewhere.items())
         }
+
+    def check(self, policy: Repoint) -> None:
+        """Raises what a read raises if nobody can tell where callers are led."""
+        self._genesys.read(policy.type, policy.id)
 
     def problem(self, policy: Repoint, flow_id: str, *, back: bool) -> str:
         """Why callers cannot be led there, or back again; empty if they can. Raises what a read raises."""
