@@ -24,10 +24,10 @@ Broken = Iterator[str]
 def one_rollback_at_a_time(commit: Commit, past: Past) -> Broken:
     """Never two of one organization between planned and confirming.
 
-    What people have ordered waits for its turn; and what is only planned waits for what they order to be done now.
+    What people have ordered or approved waits for its turn; and what is only planned waits for that.
     """
     leased = commit.after.leased
-    first = {one.org for one in leased if (one.by_hand or one.is_undo) and one.state != "planned"}
+    first = {one.org for one in leased if (one.by_hand or one.ordered) and one.state != "planned"}
     found: dict[str, set[str]] = {}
     for attempt in leased:
         waits = attempt.state == "planned" and attempt.id not in past.first_permits
