@@ -118,7 +118,7 @@ FULL_OF_OTHERS = {"SQLite": 20_000, "PostgreSQL": 5_000}
         (("redeploy",), SHORT_OF_OTHERS, FULL_OF_OTHERS),
         (("republish", "redeploy"), SHORT_OF_OTHERS, FULL_OF_OTHERS),
     ],
-    ids=lambda value: " then ".join(value) if isinstance(value, tuple) else "",
+    ids=["republish", "redeploy", "republish then redeploy"],
 )
 def test_whatever_happens_in_whatever_order_every_promise_is_kept(
     size: Size,
