@@ -27,14 +27,24 @@ def one_rollback_at_a_time(commit: Commit, past: Past) -> Broken:
     What people have ordered or approved waits for its turn; and what is only planned waits for that.
     """
     leased = commit.after.leased
-    first = {one.org for one in leased if (one.by_hand or one.ordered) and one.state != "planned"}
+    begun = {one.id for one in leased if one.state != "planned" or one.id in past.first_permits}
+    first = {one.org for one in leased if (one.by_hand or one.ordered) and one.id in begun}
     found: dict[str, set[str]] = {}
     for attempt in leased:
-        waits = attempt.state == "planned" and attempt.id not in past.first_permits
+        waits = attempt.id not in begun
         if waits and (attempt.ordered or attempt.org in first):
             continue
         found.setdefault(attempt.org, set()).add(attempt.group)
     yield from (f"{len(groups)} at once in {org}: {sorted(groups)}" for org, groups in found.items() if len(groups) > 1)
+
+
+def nothing_planned_beside_what_has_begun(commit: Commit, past: Past) -> Broken:
+    """But by people, who need not wait with an order until its turn comes."""
+    begun = [one for one in commit.before.leased if one.state != "planned" or one.id in past.first_permits]
+    for planned in commit.planned:
+        beside = [one.id for one in begun if one.org == planned.org and one.group != planned.group]
+        if beside and not (planned.ordered or planned.by_hand or planned.shadow):
+            yield f"{planned.id} of {planned.flow_id} was planned beside {beside}"
 
 
 def one_publish_at_a_time(commit: Commit, _: Past) -> Broken:
@@ -238,6 +248,7 @@ def _names(*functions: Callable[..., Broken]) -> Mapping[str, Callable[..., Brok
 
 OF_A_COMMIT = _names(
     one_rollback_at_a_time,
+    nothing_planned_beside_what_has_begun,
     one_publish_at_a_time,
     nothing_in_an_attempt_that_was_not_published_together,
     one_holder_of_a_lease,
