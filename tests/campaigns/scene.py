@@ -24,6 +24,7 @@ from tests.campaigns.incidents import Incident, Kind
 
 PEOPLE = "the on-call team"
 _AIMS_FOR_S = 2.0
+LEFT_WITHIN_S = 60.0
 ENDS_WITHIN_S = 1200.0  # on a machine that is busy with something else
 
 # A minute of Genesys Cloud lasts a second here, and so it does for the receiver. What a process of this machine has to
@@ -160,8 +161,11 @@ class Scene:
         with self._reading.begin() as tx:
             return accepted - {(row.fingerprint, row.starts_at) for row in tx.execute(query)}
 
-    def left_over(self) -> list[str]:
-        """Leases that somebody holds, and permits with which somebody could send."""
+    def await_nothing_left(self) -> None:
+        """Return when nobody holds a lease, or could send with a permit: a round takes a lease for a moment."""
+        wait_until(lambda: not self._left_over(), "no lease and no permit is left", within_s=LEFT_WITHIN_S)
+
+    def _left_over(self) -> list[str]:
         with self._reading.begin() as tx:
             now = clock(tx)
             usable = tx.scalars(sa.select(permits.c.rollback_id).where(permits.c.valid_until >= now))

@@ -93,7 +93,7 @@ def test_nothing_accepted_is_lost_and_a_rollback_under_way_has_one_effect(
         assert told(sink) == Counter((one.flow_id, one.version, kind) for one in incidents for kind in TOLD)
         assert not here.undecided(stream.fired)
         assert here.verify_audit()[0] == 0
-        wait_until(lambda: not here.left_over(), "no lease and no permit is left", within_s=SOON_S)
+        here.await_nothing_left()
         assert not here.fleet.faults_of_the_program()
 
 

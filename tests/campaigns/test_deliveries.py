@@ -80,7 +80,7 @@ def test_one_publish_for_each_incident_and_a_decision_for_each_alert_whoever_is_
         assert not wrong_publishes(here, incidents)
         assert not here.undecided(postmen.bag.accepted)
         assert here.verify_audit()[0] == 0
-        assert not here.left_over()
+        here.await_nothing_left()
         assert not here.fleet.faults_of_the_program()
 
 

@@ -111,7 +111,7 @@ def test_one_effect_whoever_dies_or_stands_still(
         assert errors_s == pytest.approx(CLOCK_OFFSETS_S, abs=10)
         assert not [problem for story in stories for problem in story.problems()]
         assert sum(len(story.sent) for story in stories) == sum(len(cloud.publishes()) for cloud in clouds)
-        assert not here.left_over()
+        here.await_nothing_left()
         assert here.verify_audit()[0] == 0
         assert not here.fleet.faults_of_the_program()
 

@@ -127,7 +127,7 @@ def test_one_effect_of_a_restoration_and_of_a_repoint_whoever_dies(
         figures(f"kills, PostgreSQL, {line(stories, killings)}; {time.monotonic() - begun:.0f} s (seed {SEED})")
 
         assert not [problem for story in stories for problem in story.problems()]
-        assert not here.left_over()
+        here.await_nothing_left()
         assert here.verify_audit()[0] == 0
         assert not here.fleet.faults_of_the_program()
 

@@ -254,7 +254,7 @@ PLANTED = {
         "settled",
         property(lambda _: True),
         _raced,
-        frozenset({"one_effect_of_a_rollback"}),
+        frozenset({"one_effect_of_a_rollback", "never_two_publishes_under_way"}),
         otherwise="lost before",
         ways_back=("redeploy",),
     ),
